@@ -1,0 +1,1 @@
+"""Pure decision: from request and evidence to a selection."""
