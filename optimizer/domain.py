@@ -17,6 +17,8 @@ CostSource = Literal["reported", "priced", "estimated", "unknown"]
 
 NANO_USD = 1_000_000_000
 DEFAULT_FLOOR = 0.8
+_OF_QUALITY: dict[str, ObjectiveKind] = {"floor": "floor", "average": "average"}
+_OF_DOLLARS: dict[str, ObjectiveKind] = {"value": "value", "budget": "budget"}
 
 
 def finite_share(value: float) -> float:
@@ -62,11 +64,10 @@ class Objective:
             return cls("quality")
         if kind == "floor" and not number:
             return cls("floor", DEFAULT_FLOOR)
-        if kind == "floor" or kind == "average":
-            amount, relative = parse_quality(number, field="objective")
-            return cls(kind, amount, relative)
-        if kind == "value" or kind == "budget":
-            return cls(kind, _positive_usd(text, number))
+        if kind in _OF_QUALITY:
+            return cls(_OF_QUALITY[kind], *parse_quality(number, field="objective"))
+        if kind in _OF_DOLLARS:
+            return cls(_OF_DOLLARS[kind], _positive_usd(text, number))
         raise InvalidRequest(
             "objective",
             f"{text!r} is none of quality, floor:0.9, floor:97%, average:0.9, average:97%, value:0.05, budget:0.0005",
