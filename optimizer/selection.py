@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
+from hashlib import blake2b
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from optimizer.domain import Candidate, Request
 
@@ -90,6 +93,26 @@ class Decision:
     def by_model(self) -> dict[str, Standing]:
         """Model → its standing."""
         return {s.candidate.model_id: s for s in self.standings}
+
+    @cached_property
+    def json(self) -> str:
+        """Everything as JSON text, made once however many calls share the decision; `parse` reads it back."""
+        return _decisions().dump_json(self).decode()
+
+    @cached_property
+    def digest(self) -> str:
+        """Name of this very decision, 32 hexadecimal characters of its JSON's hash."""
+        return blake2b(self.json.encode(), digest_size=16).hexdigest()
+
+    @classmethod
+    def parse(cls, text: str) -> "Decision":
+        """Return the decision that `json` wrote."""
+        return _decisions().validate_json(text)
+
+
+@cache
+def _decisions() -> TypeAdapter[Decision]:
+    return TypeAdapter(Decision)
 
 
 @dataclass(frozen=True, slots=True)
