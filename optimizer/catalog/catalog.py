@@ -1,0 +1,141 @@
+"""The catalogue: every model by its key, with the price in force at a time; parsed once from the data folder."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import TypeVar
+
+from optimizer.catalog.benchmarks import Family, Figure, prior_means
+from optimizer.catalog.models import Model
+from optimizer.catalog.prices import PriceChange, next_dated_change, price_in_force
+from optimizer.catalog.tables import read_rows
+from optimizer.domain import Candidate, Gateway, Price
+from optimizer.errors import InvalidCatalog, UnknownModel
+
+R = TypeVar("R", PriceChange, Figure)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Models, the dated changes of their prices, and their benchmark figures. Times are aware."""
+
+    models: Mapping[str, Model]
+    changes: Mapping[str, tuple[PriceChange, ...]]
+    figures: tuple[Figure, ...] = ()
+
+    def __getitem__(self, key: str) -> Model:
+        """Return the model with this key, or raise `UnknownModel`."""
+        if key not in self.models:
+            raise UnknownModel(key, tuple(self.models))
+        return self.models[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.models
+
+    def price(self, key: str, gateway: Gateway, at: datetime) -> Price:
+        """Return what a gateway charges for a model at a time; what is unknown is None.
+
+        OpenRouter sets its own prices; Portkey and a direct call cost what the vendor charges.
+        """
+        model = self[key]
+        if gateway == "openrouter":
+            return model.openrouter_price
+        return price_in_force(self.changes.get(key, ()), model.list_price, at)
+
+    def next_price_change(self, key: str, at: datetime) -> date | None:
+        """Return the next day on which the vendor's price changes, where one is known."""
+        self[key]
+        return next_dated_change(self.changes.get(key, ()), at)
+
+    def servable(self, key: str, at: datetime) -> bool:
+        """Return whether the model is served at a time; a retired one is no candidate."""
+        return self[key].servable(at)
+
+    def wire_name(self, key: str, gateway: Gateway, *, slug: str | None = None) -> str:
+        """Return the name by which a gateway knows the model.
+
+        `slug` is the name under which the user saved the provider at Portkey; by default the provider's own.
+        """
+        model = self[key]
+        if gateway == "portkey":
+            return f"@{slug or model.portkey_provider}/{model.portkey_model}"
+        if gateway == "direct":
+            return model.portkey_model
+        if model.openrouter_id is None:
+            raise UnknownModel(f"{key} at OpenRouter", tuple(k for k, m in self.models.items() if m.openrouter_id))
+        return model.openrouter_id
+
+    def candidate(self, key: str, gateway: Gateway, at: datetime) -> Candidate:
+        """Return the model as a candidate, at the price in force."""
+        model = self[key]
+        return Candidate(
+            model_id=key,
+            gateway=gateway,
+            context_window_tokens=model.context_window_tokens,
+            max_output_tokens=model.max_output_tokens,
+            supports_tools=model.supports_tools,
+            supports_json_schema=model.supports_json_schema,
+            supports_vision=model.supports_vision,
+            accepts_temperature=model.accepts_temperature,
+            price=self.price(key, gateway, at),
+        )
+
+    def prior_means(self, family: Family) -> dict[str, float]:
+        """Return model → what public benchmarks of this family say, as a mean in [0, 1]."""
+        return prior_means(self.figures, family)
+
+    def price_version(self, at: datetime) -> str:
+        """Return a short name of all prices in force: 12 hexadecimal characters, equal while they are equal."""
+        prices = [(key, self.price(key, "portkey", at), model.openrouter_price) for key, model in self.models.items()]
+        return blake2b(repr(prices).encode(), digest_size=6).hexdigest()
+
+
+def data_folder() -> Path:
+    """Return the folder of the data that comes with the package, in a checkout as in an installed wheel."""
+    package = Path(__file__).parents[1]
+    installed = package / "data"
+    return installed if installed.is_dir() else package.parent / "data"
+
+
+def load_catalog(folder: Path | None = None) -> Catalog:
+    """Return the catalogue in `folder`, by default the one that comes with the package.
+
+    Raises
+    ------
+    InvalidCatalog
+        If a file is missing, half-written or wrong; the message names file, line and column.
+    """
+    folder = data_folder() if folder is None else folder
+    models = _models(folder / "models.csv")
+    changes = _known(folder / "price_changes.csv", read_rows(folder / "price_changes.csv", PriceChange), models)
+    figures = _known(folder / "benchmarks.csv", read_rows(folder / "benchmarks.csv", Figure), models)
+    return Catalog(models, _by_model(changes, models), tuple(figures))
+
+
+def _models(path: Path) -> dict[str, Model]:
+    models: dict[str, Model] = {}
+    for line, model in read_rows(path, Model):
+        if model.key in models:
+            raise InvalidCatalog(f"{path}, line {line}, column key: {model.key!r} stands here a second time")
+        models[model.key] = model
+    if not models:
+        raise InvalidCatalog(f"{path}, line 2, column key: no models; is the file half-written?")
+    return models
+
+
+def _known(path: Path, rows: list[tuple[int, R]], models: Mapping[str, Model]) -> list[R]:
+    for line, row in rows:
+        if row.key not in models:
+            raise InvalidCatalog(f"{path}, line {line}, column key: no model {row.key!r} in models.csv")
+    return [row for _, row in rows]
+
+
+def _by_model(changes: Iterable[PriceChange], models: Mapping[str, Model]) -> dict[str, tuple[PriceChange, ...]]:
+    """Return model → its price changes, without those of other hosts: Azure's price of a model is not OpenAI's."""
+    grouped: dict[str, list[PriceChange]] = {}
+    for change in changes:
+        if change.portkey_provider == models[change.key].portkey_provider:
+            grouped.setdefault(change.key, []).append(change)
+    return {key: tuple(rows) for key, rows in grouped.items()}
