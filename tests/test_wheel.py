@@ -1,0 +1,58 @@
+"""The wheel is whole: installed alone, outside the checkout, it finds its data and its migrations."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Runs in the fresh environment, in an empty folder.
+SCRIPT = """
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import optimizer
+from optimizer.catalog import data_folder, load_catalog
+
+package = Path(optimizer.__file__).parent
+assert "site-packages" in package.parts, package
+assert data_folder() == package / "data", data_folder()
+
+catalog = load_catalog()
+assert catalog.price("gpt-4o", "portkey", datetime.now(UTC)).input_usd_per_mtok == 2.5
+assert (package / "data" / "synthetic_replay.csv.gz").is_file()
+assert any((package / "migrations").iterdir())
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Python of an environment that has the wheel, and only reads our dependencies from this one."""
+    folder = tmp_path_factory.mktemp("wheel")
+    _run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT), cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "venv", symlinks=True)
+    (site,) = (folder / "venv").glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    python = folder / "venv" / "bin" / "python"
+    _run(
+        sys.executable, "-m", "pip", f"--python={python}", "install", "--no-deps", "--no-index", str(wheel), cwd=folder
+    )
+    return python
+
+
+def test_installed_wheel_works_outside_the_checkout(fresh_python: Path, tmp_path: Path) -> None:
+    _run(str(fresh_python), "-W", "error", "-c", SCRIPT, cwd=tmp_path)
+
+
+def _run(*command: str, cwd: Path) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
