@@ -14,6 +14,7 @@ ObjectiveKind = Literal["quality", "floor", "average", "value", "budget"]
 Gateway = Literal["portkey", "openrouter", "direct"]
 CostTier = Literal["economy", "standard", "premium"]
 CostSource = Literal["reported", "priced", "estimated", "unknown"]
+Family = Literal["code", "tools", "reasoning", "knowledge", "chat", "writing", "long_context", "instruction"]
 
 NANO_USD = 1_000_000_000
 DEFAULT_FLOOR = 0.8

@@ -11,8 +11,7 @@ from typing import Literal
 from pydantic import NonNegativeFloat
 
 from optimizer.catalog.tables import Row
-
-Family = Literal["code", "tools", "reasoning", "knowledge", "chat", "writing", "long_context", "instruction"]
+from optimizer.domain import Family
 
 PRIMARY: Mapping[Family, str] = {
     "code": "SciCode (Artificial Analysis)",

@@ -7,11 +7,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
-from optimizer.catalog.benchmarks import Family, Figure, prior_means
+from optimizer.catalog.benchmarks import Figure, prior_means
 from optimizer.catalog.models import Model
 from optimizer.catalog.prices import PriceChange, next_dated_change, price_in_force
 from optimizer.catalog.tables import read_rows
-from optimizer.domain import Candidate, Gateway, Price
+from optimizer.domain import Candidate, Family, Gateway, Price
 from optimizer.errors import InvalidCatalog, UnknownModel
 
 R = TypeVar("R", PriceChange, Figure)
