@@ -1,0 +1,34 @@
+"""The configuration: YAML and environment, validated once, passed on as frozen values."""
+
+from optimizer.settings.load import load_settings
+from optimizer.settings.sections import (
+    CacheSettings,
+    CostLimits,
+    Flags,
+    HealthChecks,
+    OpenRouterConfig,
+    PortkeyConfig,
+    RedactionSettings,
+    RoutingSettings,
+    RuleSettings,
+)
+from optimizer.settings.settings import Settings
+from optimizer.settings.use_cases import CandidateSettings, Judge, Metrics, UseCase
+
+__all__ = [
+    "CacheSettings",
+    "CandidateSettings",
+    "CostLimits",
+    "Flags",
+    "HealthChecks",
+    "Judge",
+    "Metrics",
+    "OpenRouterConfig",
+    "PortkeyConfig",
+    "RedactionSettings",
+    "RoutingSettings",
+    "RuleSettings",
+    "Settings",
+    "UseCase",
+    "load_settings",
+]
