@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from optimizer.catalog.benchmarks import Figure, prior_means
 from optimizer.catalog.models import Model
-from optimizer.catalog.prices import PriceChange, next_dated_change, price_in_force
+from optimizer.catalog.prices import PriceChange, change_in_force, next_dated_change, price_in_force
 from optimizer.catalog.tables import read_rows
 from optimizer.domain import Candidate, Family, Gateway, Price
 from optimizer.errors import InvalidCatalog, UnknownModel
@@ -43,6 +43,12 @@ class Catalog:
         if gateway == "openrouter":
             return model.openrouter_price
         return price_in_force(self.changes.get(key, ()), model.list_price, at)
+
+    def price_condition(self, key: str, at: datetime) -> str | None:
+        """Return why the vendor's price holds at this time, such as `promotion` or `off-peak`, where it says so."""
+        self[key]
+        change = change_in_force(self.changes.get(key, ()), at)
+        return change.condition.label if change and change.condition else None
 
     def next_price_change(self, key: str, at: datetime) -> date | None:
         """Return the next day on which the vendor's price changes, where one is known."""

@@ -96,11 +96,22 @@ def price_in_force(changes: Iterable[PriceChange], list_price: Price, at: dateti
 
     Where changes cover the day but none the hour, the price of that hour was never published: unknown.
     """
-    today = [change for change in changes if change.covers(at.astimezone(UTC).date())]
-    if not today:
-        return list_price
-    holding = [change for change in today if change.condition is None or change.condition.holds(at)]
-    return max(holding, key=lambda change: change.valid_from or date.min).price if holding else Price()
+    today = _of_the_day(changes, at)
+    change = change_in_force(today, at)
+    if change is not None:
+        return change.price
+    return Price() if today else list_price
+
+
+def change_in_force(changes: Iterable[PriceChange], at: datetime) -> PriceChange | None:
+    """Return the latest change whose dates and hours cover an aware time, or None."""
+    holding = [c for c in _of_the_day(changes, at) if c.condition is None or c.condition.holds(at)]
+    return max(holding, key=lambda change: change.valid_from or date.min, default=None)
+
+
+def _of_the_day(changes: Iterable[PriceChange], at: datetime) -> list[PriceChange]:
+    day = at.astimezone(UTC).date()
+    return [change for change in changes if change.covers(day)]
 
 
 def next_dated_change(changes: Iterable[PriceChange], at: datetime) -> date | None:

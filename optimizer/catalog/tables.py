@@ -46,7 +46,7 @@ def _text(path: Path) -> str:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidCatalog(f"{path}: cannot be read: {error}") from error
+        raise InvalidCatalog(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not text.endswith("\n"):
         line = text.count("\n") + 1
         raise InvalidCatalog(f"{path}, line {line}: the last line has no end; half-written?")

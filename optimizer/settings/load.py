@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_bytes().decode("utf-8-sig"), _Loader)  # noqa: S506 a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings(str(path), (f"cannot be read: {error}",)) from error
+        raise InvalidSettings(str(path), (f"cannot be read: {getattr(error, 'strerror', None) or error}",)) from error
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise InvalidSettings(str(path), (f"{line}is no YAML: {error.problem}; half-written?",)) from error
