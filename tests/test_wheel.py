@@ -51,6 +51,12 @@ def test_installed_wheel_works_outside_the_checkout(fresh_python: Path, tmp_path
     _run(str(fresh_python), "-W", "error", "-c", SCRIPT, cwd=tmp_path)
 
 
+def test_installed_command_answers_outside_the_checkout(fresh_python: Path, tmp_path: Path) -> None:
+    command = str(fresh_python.with_name("optimizer"))
+    assert _run(command, "--version", cwd=tmp_path).startswith("optimizer 0.")
+    assert "gpt-4o" in _run(command, "config", "check", cwd=tmp_path)
+
+
 def _run(*command: str, cwd: Path) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, check=False)
