@@ -1,0 +1,88 @@
+"""Read calls back: one with everything known of it, or the latest ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from optimizer.domain import Attempt, Feedback
+from optimizer.errors import UnknownCall
+from optimizer.ledger.database import Database
+from optimizer.ledger.feedback import ratings_of
+from optimizer.ledger.rows import to_attempt, to_selection, to_us
+from optimizer.ledger.tables import attempts, calls, decisions
+from optimizer.selection import Decision, Selection
+
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCall:
+    """One call: how it was decided, what was tried, how it was rated (withdrawn ratings left out)."""
+
+    selection: Selection
+    attempts: tuple[Attempt, ...]
+    feedback: tuple[Feedback, ...]
+
+    @property
+    def served(self) -> Attempt | None:
+        """The attempt whose reply the caller got; None where there is none yet."""
+        return next((attempt for attempt in self.attempts if attempt.served), None)
+
+
+def read_call(database: Database, call_id: str) -> StoredCall:
+    """Return one call.
+
+    Raises
+    ------
+    UnknownCall
+        If the ledger has no such call.
+    """
+    with database.reading() as connection:
+        found = _read(connection, [call_id])
+    if not found:
+        raise UnknownCall(call_id)
+    return found[0]
+
+
+def recent_calls(
+    database: Database, *, use_case: str | None = None, since: datetime | None = None, limit: int = 100
+) -> list[StoredCall]:
+    """Return the latest calls, newest first."""
+    query = select(calls.c.call_id).order_by(calls.c.decided_at_us.desc(), calls.c.call_id.desc()).limit(limit)
+    if use_case is not None:
+        query = query.where(calls.c.use_case == use_case)
+    if since is not None:
+        query = query.where(calls.c.decided_at_us >= to_us(since))
+    with database.reading() as connection:
+        wanted = list(connection.scalars(query))
+        found = {call.selection.call_id: call for call in _read_all(connection, wanted)}
+    return [found[call_id] for call_id in wanted]
+
+
+def _read_all(connection: Connection, call_ids: list[str]) -> Iterator[StoredCall]:
+    for begin in range(0, len(call_ids), _AT_ONCE):
+        yield from _read(connection, call_ids[begin : begin + _AT_ONCE])
+
+
+def _read(connection: Connection, call_ids: list[str]) -> list[StoredCall]:
+    rows = connection.execute(select(calls).where(calls.c.call_id.in_(call_ids))).mappings().all()
+    digests = {row["decision_digest"] for row in rows}
+    documents = connection.execute(
+        select(decisions.c.digest, decisions.c.document_json).where(decisions.c.digest.in_(digests))
+    )
+    decided = {digest: Decision.parse(document) for digest, document in documents}
+    tried: dict[str, list[Attempt]] = {}
+    query = select(attempts).where(attempts.c.call_id.in_(call_ids)).order_by(attempts.c.call_id, attempts.c.number)
+    for row in connection.execute(query).mappings():
+        tried.setdefault(row["call_id"], []).append(to_attempt(row))
+    ratings = ratings_of(connection, call_ids)
+    return [
+        StoredCall(
+            to_selection(row, decided[row["decision_digest"]]),
+            tuple(tried.get(row["call_id"], ())),
+            tuple(r for _, r in sorted(ratings.get(row["call_id"], {}).items()) if r.value is not None),
+        )
+        for row in rows
+    ]

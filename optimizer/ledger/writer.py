@@ -1,0 +1,252 @@
+"""The one thread per process that writes the ledger: facts in from any thread, groups of them committed together."""
+
+import atexit
+import logging
+from collections import deque
+from collections.abc import Sequence
+from threading import Condition, Lock, Thread
+from typing import Literal
+
+from optimizer.errors import (
+    LedgerError,
+    LedgerNotUpgraded,
+    LedgerTooNew,
+    LedgerUnavailable,
+    NotALedger,
+    OptimizerError,
+)
+from optimizer.ledger.batch import Batch, Fact, RuleOf
+from optimizer.ledger.database import Database
+from optimizer.ledger.receipt import Receipt
+from optimizer.ledger.statements import Statements
+
+Durability = Literal["sync", "batched"]
+
+LINGER_S = 0.05
+GROUP_FACTS = 500  # as many waiting facts are committed at once
+MOST_FACTS = 5_000  # in one transaction, when they come faster than they are written
+CAPACITY = 20_000  # facts in memory
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_KNOWN_DECISIONS = 10_000
+_AWAY = (LedgerUnavailable, LedgerNotUpgraded, LedgerTooNew, NotALedger)
+
+_log = logging.getLogger(__name__)
+
+
+class Writer:
+    """Takes facts at once and writes them a little later, in the order in which they came.
+
+    A group is committed when 500 facts wait or the first has waited for 50 ms; in `sync`, as soon as the group before
+    it is written. Its receipts are done then. A caller gets from `submit(...).result()`, or by `await`:
+
+    - nothing: the facts are in the database, or were already (repeats change nothing);
+    - `UnknownCall`, `InvalidRating`, `InvalidRequest` or a plain `LedgerError`: these facts are refused, and none of
+      the same submission is written; their neighbours are;
+    - `LedgerUnavailable` or another error of the whole database: not written *yet*. The facts stay in line, in memory,
+      and are tried again with growing pauses until they are written or the process ends. Submitting them again is
+      harmless.
+
+    Memory holds at most `capacity` facts. When they are that many, `submit` waits for room; while the database is
+    away it does not wait but raises `LedgerUnavailable`, and the facts are the caller's again.
+
+    Parameters
+    ----------
+    rule_of : callable
+        Use case → its reward rule, for any use case that the ledger holds. When rules change, run `rebuild`.
+    durability : {"sync", "batched"}
+        Whether groups wait for company. In both, what a receipt says is written survives the end of the process.
+    keep_features : bool
+        Whether raw request features are stored.
+
+    Raises
+    ------
+    LedgerUnavailable
+        If the database is read-only or locked, already now.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        rule_of: RuleOf,
+        *,
+        durability: Durability = "batched",
+        keep_features: bool = False,
+        capacity: int = CAPACITY,
+    ) -> None:
+        database.check_writable()
+        self._database = database
+        self._rule_of = rule_of
+        self._keep_features = keep_features
+        self._linger_s = LINGER_S if durability == "batched" else 0.0
+        self._capacity = capacity
+        self._group = min(GROUP_FACTS, capacity)
+        self._statements = Statements(database.engine.dialect)
+        self._known_decisions: set[str] = set()
+        self._lock = Lock()
+        self._work = Condition(self._lock)  # the thread waits here,
+        self._settled = Condition(self._lock)  # and callers here, for their outcome or for room
+        self._queue: deque[Receipt] = deque()
+        self._n_facts = 0
+        self._urgent = False
+        self._closing = False
+        self._failure: OptimizerError | None = None
+        self._pause_s = _FIRST_PAUSE_S
+        self._thread = Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._thread.start()
+        atexit.register(self._close_at_exit)
+
+    def submit(self, *facts: Fact) -> Receipt:
+        """Take facts that belong together, written all or none; the receipt is done when they are committed.
+
+        Raises
+        ------
+        LedgerUnavailable
+            If the writer is closed, or full while the database is away.
+        """
+        receipt = Receipt(facts, self._settled)
+        with self._lock:
+            while self._n_facts >= self._capacity and not self._closing:
+                if self._failure is not None:
+                    raise LedgerUnavailable(f"{self._n_facts} facts wait in memory already: {self._failure}")
+                self._settled.wait()
+            if self._closing:
+                raise LedgerUnavailable("the ledger's writer is closed")
+            self._queue.append(receipt)
+            self._n_facts += len(facts)
+            if len(self._queue) == 1 or self._n_facts >= self._group:
+                self._work.notify()
+        return receipt
+
+    def flush(self) -> None:
+        """Wait until everything submitted so far is written or refused; raise if the database is away."""
+        end = self.submit()
+        with self._lock:
+            self._urgent = True
+            self._work.notify()
+        end.result()
+
+    def close(self) -> None:
+        """Write what waits and end the thread; safe to call twice.
+
+        Raises
+        ------
+        LedgerUnavailable
+            If the database is away; the message counts the facts that are lost.
+        """
+        atexit.unregister(self._close_at_exit)
+        with self._lock:
+            self._closing = True
+            self._work.notify()
+            self._settled.notify_all()
+        self._thread.join()
+        lost, self._n_facts = self._n_facts, 0
+        if lost:
+            raise LedgerUnavailable(f"{lost} facts were not written: {self._failure}")
+
+    def _close_at_exit(self) -> None:
+        try:
+            self.close()
+        except OptimizerError as error:
+            _log.error("%s", error)
+
+    def _run(self) -> None:
+        while batch := self._next():
+            try:
+                self._write(batch, careful=self._failure is not None)
+            except _AWAY as error:
+                if not self._hold(error):
+                    return
+            else:
+                self._failure, self._pause_s = None, _FIRST_PAUSE_S
+
+    def _next(self) -> list[Receipt]:
+        """Wait for a group and return it, still in line; nothing once the writer is closed and all is written."""
+        with self._lock:
+            self._work.wait_for(lambda: self._queue or self._closing)
+            if self._linger_s:
+                self._work.wait_for(self._group_is_due, timeout=self._linger_s)
+            n_facts = 0
+            batch = []
+            for receipt in self._queue:
+                batch.append(receipt)
+                n_facts += len(receipt.facts)
+                if n_facts >= MOST_FACTS:
+                    break
+            return batch
+
+    def _group_is_due(self) -> bool:
+        return self._n_facts >= self._group or self._urgent or self._closing
+
+    def _write(self, batch: Sequence[Receipt], *, careful: bool) -> None:
+        """Commit and settle a batch; one that the database refuses is halved until what is wrong stands alone."""
+        try:
+            outcomes = self._commit(batch, careful=careful)
+        except _AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one fact must not lose its neighbours
+            if not careful:
+                self._write(batch, careful=True)
+            elif len(batch) == 1:
+                self._settle(batch, [_refusal(error)])
+            else:
+                half = len(batch) // 2
+                self._write(batch[:half], careful=True)
+                self._write(batch[half:], careful=True)
+        else:
+            self._settle(batch, outcomes)
+
+    def _commit(self, submissions: Sequence[Receipt], *, careful: bool) -> list[OptimizerError | None]:
+        batch = Batch(
+            self._rule_of,
+            keep_features=self._keep_features,
+            known_decisions=self._known_decisions,
+            careful=careful,
+        )
+        with self._database.writing() as connection:
+            outcomes = batch.write(connection, self._statements, [s.facts for s in submissions])
+        if len(self._known_decisions) > _KNOWN_DECISIONS:
+            self._known_decisions.clear()
+        self._known_decisions.update(batch.decisions)
+        return outcomes
+
+    def _settle(self, batch: Sequence[Receipt], outcomes: Sequence[OptimizerError | None]) -> None:
+        """Take a batch out of the line and tell its callers."""
+        with self._lock:
+            for receipt, error in zip(batch, outcomes, strict=True):
+                self._queue.popleft()
+                self._n_facts -= len(receipt.facts)
+                receipt.facts = ()
+                receipt.settle(error)
+            self._urgent = self._urgent and bool(self._queue)
+            self._settled.notify_all()
+        for receipt in batch:
+            receipt.tell()
+
+    def _hold(self, error: OptimizerError) -> bool:
+        """Keep everything in line, tell all who wait, and pause; return whether to go on."""
+        with self._lock:
+            if self._failure is None:
+                _log.warning("Facts wait in memory: %s", error)
+            self._failure = error
+            self._urgent = False
+            waiting = list(self._queue)
+            for receipt in waiting:
+                receipt.settle(error)
+            self._settled.notify_all()
+        for receipt in waiting:
+            receipt.tell()
+        with self._lock:
+            if self._closing:
+                return False
+            self._work.wait_for(lambda: self._closing, timeout=self._pause_s)
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        return True
+
+
+def _refusal(error: Exception) -> OptimizerError:
+    """Return why one submission is refused, without any of its values."""
+    if isinstance(error, OptimizerError):
+        return error
+    refusal = LedgerError(f"the ledger refuses a fact ({type(error).__name__})")
+    refusal.__cause__ = error
+    return refusal

@@ -1,0 +1,1 @@
+"""Tests, as a package: files of the same name in two folders stay apart."""

@@ -1,0 +1,1 @@
+"""One contract for the ledger, on SQLite and on Postgres."""
