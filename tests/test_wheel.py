@@ -27,7 +27,11 @@ assert data_folder() == package / "data", data_folder()
 catalog = load_catalog()
 assert catalog.price("gpt-4o", "portkey", datetime.now(UTC)).input_usd_per_mtok == 2.5
 assert (package / "data" / "synthetic_replay.csv.gz").is_file()
-assert any((package / "migrations").iterdir())
+
+from optimizer.ledger.schema import migrations_folder, open_database
+
+assert migrations_folder() == package / "migrations", migrations_folder()
+open_database("ledger.db").close()
 """
 
 

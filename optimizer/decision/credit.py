@@ -6,7 +6,7 @@ last unit. Everything is credited to the 15 minutes in which the call was decide
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from optimizer.decision.evidence import (
@@ -36,6 +36,9 @@ _ROOTS = (1.0, _EIGHTH, math.sqrt(math.sqrt(2.0)), _EIGHTH * math.sqrt(math.sqrt
 _EDGES = _ROOTS + tuple(root * math.sqrt(2.0) for root in _ROOTS)
 
 
+_Measured = tuple[str, int, int]  # measure, total, square; each counts one
+
+
 class CreditedCall(NamedTuple):
     """Where a call's evidence goes: its cell and when it was decided, in seconds since the epoch."""
 
@@ -45,7 +48,7 @@ class CreditedCall(NamedTuple):
 
 
 def contributions(
-    call: CreditedCall, attempts: Iterable[Attempt], ratings: Iterable[Feedback], rule: RewardRule
+    call: CreditedCall, attempts: Collection[Attempt], ratings: Iterable[Feedback], rule: RewardRule
 ) -> dict[EvidenceKey, Sums]:
     """Return what one call adds to evidence.
 
@@ -55,7 +58,7 @@ def contributions(
 
     Parameters
     ----------
-    attempts : iterable of Attempt
+    attempts : collection of Attempt
         Of this call, in any order; the served one of the lowest number is the one credited.
     ratings : iterable of Feedback
         Of this call, at most one per metric and rater, in any order; withdrawn ones (None) are left out.
@@ -77,27 +80,42 @@ class Tally:
     """Running sums of what many calls contribute; a call is added, or taken away again."""
 
     def __init__(self) -> None:
-        # By plain tuples, (cell, measure, bucket): naming keys and sums per call would double the writer's work.
-        self._sums: dict[tuple[str, str, str, str, int], list[int]] = {}
+        # Cell and bucket → measure → n, total, square. Naming a key for each measure of each call would double the
+        # writer's work.
+        self._cells: dict[tuple[str, str, str, int], dict[str, list[int]]] = {}
 
     def add(
         self,
         call: CreditedCall,
-        attempts: Iterable[Attempt],
+        attempts: Collection[Attempt],
         ratings: Iterable[Feedback],
         rule: RewardRule,
         *,
         sign: int = 1,
     ) -> None:
         """Add what `contributions` returns for the same arguments, or take it away where `sign` is -1."""
+        served: Attempt | None = None
+        for attempt in attempts:
+            if attempt.served and (served is None or attempt.number < served.number):
+                served = attempt
+        for attempt in attempts:
+            failed = 0 if attempt.error_kind is None else 1
+            measured: list[_Measured] = [(FAILURE, failed, failed)]
+            if attempt is served:
+                _add_reply(measured, served)
+                _add_ratings(measured, ratings, rule)
+            self._add(call, attempt.model_id, measured, sign)
+
+    def _add(self, call: CreditedCall, model_id: str, measured: list[_Measured], sign: int) -> None:
         use_case, segment, decided_at_s = call
-        start = decided_at_s - decided_at_s % FINE_S
-        sums = self._sums
-        for model_id, measure, total, square in _credits(attempts, ratings, rule):
-            key = (use_case, segment, model_id, measure, start)
-            row = sums.get(key)
+        key = (use_case, segment, model_id, decided_at_s - decided_at_s % FINE_S)
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self._cells[key] = {}
+        for measure, total, square in measured:
+            row = cell.get(measure)
             if row is None:
-                sums[key] = [sign, sign * total, sign * square]
+                cell[measure] = [sign, sign * total, sign * square]
             else:
                 row[0] += sign
                 row[1] += sign * total
@@ -105,47 +123,36 @@ class Tally:
 
     def sums(self) -> dict[EvidenceKey, Sums]:
         """Return the sums by key, without rows that came to nothing."""
-        return {EvidenceKey(*key, FINE_S): Sums(*row) for key, row in self._sums.items() if any(row)}
+        return {
+            EvidenceKey(use_case, segment, model_id, measure, start, FINE_S): Sums(*row)
+            for (use_case, segment, model_id, start), cell in self._cells.items()
+            for measure, row in cell.items()
+            if any(row)
+        }
 
 
-_Credit = tuple[str, str, int, int]  # model, measure, total, square; each counts one
-
-
-def _credits(attempts: Iterable[Attempt], ratings: Iterable[Feedback], rule: RewardRule) -> list[_Credit]:
-    found: list[_Credit] = []
-    served: Attempt | None = None
-    for attempt in attempts:
-        failed = 0 if attempt.error_kind is None else 1
-        found.append((attempt.model_id, FAILURE, failed, failed))
-        if attempt.served and (served is None or attempt.number < served.number):
-            served = attempt
-    if served is not None:
-        _add_reply(found, served)
-        _add_ratings(found, served.model_id, ratings, rule)
-    return found
-
-
-def _add_reply(found: list[_Credit], served: Attempt) -> None:
-    model_id, usage = served.model_id, served.usage
-    found.append((model_id, CALLS, 0, 0))
+def _add_reply(found: list[_Measured], served: Attempt) -> None:
+    found.append((CALLS, 0, 0))
+    usage = served.usage
     if usage is not None:
-        found.append((model_id, INPUT_TOKENS, usage.input_tokens, usage.input_tokens**2))
-        found.append((model_id, CACHED_TOKENS, usage.cached_tokens, usage.cached_tokens**2))
-        found.append((model_id, OUTPUT_TOKENS, usage.output_tokens, usage.output_tokens**2))
+        n_input, n_cached, n_output = usage.input_tokens, usage.cached_tokens, usage.output_tokens
+        found.append((INPUT_TOKENS, n_input, n_input * n_input))
+        found.append((CACHED_TOKENS, n_cached, n_cached * n_cached))
+        found.append((OUTPUT_TOKENS, n_output, n_output * n_output))
     if served.cost_nano_usd is not None:
-        found.append((model_id, COST, served.cost_nano_usd, 0))
+        found.append((COST, served.cost_nano_usd, 0))
     if served.latency_ms is not None:
-        found.append((model_id, f"{LATENCY}{latency_bin(served.latency_ms)}", 0, 0))
+        found.append((f"{LATENCY}{latency_bin(served.latency_ms)}", 0, 0))
     if served.ttft_ms is not None:
-        found.append((model_id, f"{TTFT}{latency_bin(served.ttft_ms)}", 0, 0))
+        found.append((f"{TTFT}{latency_bin(served.ttft_ms)}", 0, 0))
 
 
-def _add_ratings(found: list[_Credit], model_id: str, ratings: Iterable[Feedback], rule: RewardRule) -> None:
+def _add_ratings(found: list[_Measured], ratings: Iterable[Feedback], rule: RewardRule) -> None:
     values = call_ratings(ratings)
     if rule.gates and any(2 * values.get(gate, QUALITY_UNIT) < QUALITY_UNIT for gate in rule.gates):
         values[rule.quality] = 0
     for metric, value in values.items():
-        found.append((model_id, QUALITY + metric, value, value * value))
+        found.append((QUALITY + metric, value, value * value))
 
 
 def call_ratings(ratings: Iterable[Feedback]) -> dict[str, int]:
@@ -161,11 +168,7 @@ def call_ratings(ratings: Iterable[Feedback]) -> dict[str, int]:
             raters = judges if rating.rater.startswith(JUDGE) else people
             raters.setdefault(rating.metric, []).append(round(rating.value * QUALITY_UNIT))
     heard = judges | people if judges else people
-    return {metric: _mean(units) for metric, units in heard.items()}
-
-
-def _mean(units: list[int]) -> int:
-    return units[0] if len(units) == 1 else (2 * sum(units) + len(units)) // (2 * len(units))
+    return {metric: (2 * sum(units) + len(units)) // (2 * len(units)) for metric, units in heard.items()}
 
 
 def latency_bin(ms: float) -> int:

@@ -4,17 +4,19 @@ For every call that the batch touches, what it contributed before is taken from 
 is new in the batch contributed nothing, and costs no reading.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Connection, select
 
-from optimizer.decision.credit import CreditedCall, Tally, latency_bin
+from optimizer.decision.credit import CreditedCall, Tally
 from optimizer.domain import Attempt, Feedback, RewardRule
 from optimizer.errors import InvalidRequest, OptimizerError, UnknownCall
 from optimizer.ledger.evidence import add_differences, lock_state
 from optimizer.ledger.feedback import RaterKey, ratings_of, supersedes
-from optimizer.ledger.rows import Row, attempt_row, call_row, feedback_row, to_attempt
+from optimizer.ledger.rows import Row, attempt_row, call_row, check_rating, feedback_row, to_attempt
 from optimizer.ledger.sessions import SessionChoice, write_choices
 from optimizer.ledger.statements import Statements
 from optimizer.ledger.tables import attempts, calls
@@ -83,8 +85,14 @@ class Batch:
         self._decisions: dict[str, str] = {}
         self._call_rows: list[Row] = []
         self._attempt_rows: list[Row] = []
-        self._rating_rows: dict[Row, Row] = {}
+        self._rating_rows: dict[tuple[str, str, str], Row] = {}
         self._choices: dict[tuple[str, str, str | None], SessionChoice] = {}
+        self._take_kind: dict[type, Callable[[Any], None]] = {
+            Selection: self._take_selection,
+            Attempt: self._take_attempt,
+            Feedback: self._take_rating,
+            SessionChoice: self._take_choice,
+        }
 
     def write(
         self, connection: Connection, statements: Statements, submissions: Sequence[Sequence[Fact]]
@@ -119,52 +127,61 @@ class Batch:
 
     def _take(self, facts: Sequence[Fact]) -> OptimizerError | None:
         try:
-            rows = [self._checked(fact, facts) for fact in facts]
+            if len(facts) > 1:
+                self._check_together(facts)
+            for fact in facts:
+                self._take_kind[type(fact)](fact)
         except OptimizerError as error:
             return error
-        for fact, row in zip(facts, rows, strict=True):
-            self._apply(fact, row)
         return None
 
-    def _checked(self, fact: Fact, beside: Sequence[Fact]) -> Row:
-        """Return the fact's row, or raise why it is refused; nothing has changed then."""
-        if isinstance(fact, Selection):
-            return call_row(fact, keep_features=self._keep_features)
-        if isinstance(fact, SessionChoice):
-            return ()
-        call = self._calls.get(fact.call_id)
-        if call is None and not any(isinstance(f, Selection) and f.call_id == fact.call_id for f in beside):
-            raise UnknownCall(fact.call_id)
-        if isinstance(fact, Feedback):
-            return feedback_row(fact)
-        _check_attempt(fact, None if call is None else call.attempts.get(fact.number))
-        return attempt_row(fact)
+    def _check_together(self, facts: Sequence[Fact]) -> None:
+        """Raise what taking the facts one by one would raise, before the first of them is taken."""
+        new = {fact.call_id for fact in facts if isinstance(fact, Selection)}
+        for fact in facts:
+            if isinstance(fact, Attempt | Feedback) and fact.call_id not in new:
+                self._known(fact.call_id)
+            if isinstance(fact, Feedback):
+                check_rating(fact)
+            elif isinstance(fact, Attempt):
+                call = self._calls.get(fact.call_id)
+                _check_attempt(fact, None if call is None else call.attempts.get(fact.number))
 
-    def _apply(self, fact: Fact, row: Row) -> None:
-        if isinstance(fact, Selection):
-            self._apply_selection(fact, row)
-        elif isinstance(fact, SessionChoice):
-            self._choices.setdefault((fact.use_case, fact.session_id, fact.instead_of), fact)
-        elif isinstance(fact, Attempt):
-            call = self._calls[fact.call_id]
-            if fact.number not in call.attempts:
-                call.attempts[fact.number] = fact
-                self._attempt_rows.append(row)
-        else:
-            call = self._calls[fact.call_id]
-            key = fact.metric, fact.rater
-            if supersedes(fact, call.ratings.get(key)):
-                call.ratings[key] = fact
-                self._rating_rows[row[:3]] = row
+    def _known(self, call_id: str) -> KnownCall:
+        call = self._calls.get(call_id)
+        if call is None:
+            raise UnknownCall(call_id)
+        return call
 
-    def _apply_selection(self, selection: Selection, row: Row) -> None:
+    def _take_selection(self, selection: Selection) -> None:
         if selection.call_id in self._calls:
             return
-        credited = CreditedCall(selection.use_case, selection.segment, row[1] // 1_000_000)
+        row = call_row(selection, keep_features=self._keep_features)
+        decision = selection.decision
+        credited = CreditedCall(decision.use_case, decision.segment, row[1] // 1_000_000)
         self._calls[selection.call_id] = KnownCall(credited)
         self._call_rows.append(row)
-        if row[7] not in self._known_decisions:
-            self._decisions[row[7]] = selection.decision.json
+        if decision.digest not in self._known_decisions:
+            self._decisions[decision.digest] = decision.json
+
+    def _take_attempt(self, attempt: Attempt) -> None:
+        call = self._known(attempt.call_id)
+        stored = call.attempts.get(attempt.number)
+        _check_attempt(attempt, stored)
+        if stored is None:
+            self._attempt_rows.append(attempt_row(attempt))
+            call.attempts[attempt.number] = attempt
+
+    def _take_rating(self, rating: Feedback) -> None:
+        call = self._known(rating.call_id)
+        check_rating(rating)
+        key = rating.metric, rating.rater
+        if supersedes(rating, call.ratings.get(key)):
+            self._rating_rows[rating.call_id, *key] = feedback_row(rating)
+            call.ratings[key] = rating
+
+    def _take_choice(self, choice: SessionChoice) -> None:
+        self._choices.setdefault((choice.use_case, choice.session_id, choice.instead_of), choice)
 
     def _write_rows(self, connection: Connection, statements: Statements) -> None:
         # Always in this order of tables, and of keys where several workers write the same ones: no deadlocks.
@@ -177,8 +194,8 @@ class Batch:
 
 def _check_attempt(attempt: Attempt, stored: Attempt | None) -> None:
     for duration in (attempt.latency_ms, attempt.ttft_ms):
-        if duration is not None:
-            latency_bin(duration)
+        if duration is not None and not 0.0 <= duration < math.inf:
+            raise InvalidRequest("latency_ms", f"{duration} is not a duration in milliseconds")
     if stored is not None and replace(stored, at=attempt.at) != attempt:
         raise InvalidRequest(
             "number", f"attempt {attempt.number} of call {attempt.call_id} is in the ledger already, and differs"

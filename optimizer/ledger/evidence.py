@@ -129,7 +129,8 @@ class EvidenceReader:
         with self._database.reading() as connection:
             state = read_state(connection)
             now = connection.scalar(select(now_us(connection.dialect))) or 0
-            whole = state.epoch != self._epoch
+            # A clock that was set back may have stamped rows before what was seen.
+            whole = state.epoch != self._epoch or now < self._seen_until_us
             rows = stored_evidence(connection) if whole else self._with_changes(connection)
         news = rows != self.rows
         if news:

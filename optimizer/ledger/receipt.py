@@ -59,6 +59,11 @@ class Receipt:
         """Wait for the outcome without blocking the event loop."""
         return asyncio.wrap_future(self.future()).__await__()
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody asked for the future."""
+        return self._future is not None
+
     def settle(self, error: OptimizerError | None) -> None:
         """Make the outcome known, once; the caller holds the condition, notifies it, and then lets it `tell`."""
         if not self._done:

@@ -15,6 +15,7 @@ Row = tuple[Any, ...]  # in the order of the table's columns
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _OWN_COLUMNS = {"context_tokens", "session_id", "tenant", "tags", "features"}
+_OWN_COLUMNS_AND_NAME = _OWN_COLUMNS | {"use_case"}
 
 
 def to_us(at: datetime) -> int:
@@ -63,7 +64,7 @@ def call_row(selection: Selection, *, keep_features: bool) -> Row:
 
 def _unusual(request: Request, decision: Decision) -> str | None:
     """Return the rest of the request as JSON, where it differs from a request that asks for nothing in particular."""
-    left_out = _OWN_COLUMNS | {"use_case"} if request.use_case == decision.use_case else _OWN_COLUMNS
+    left_out = _OWN_COLUMNS_AND_NAME if request.use_case == decision.use_case else _OWN_COLUMNS
     if request.model_fields_set <= left_out:
         return None
     rest = request.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
@@ -124,16 +125,14 @@ def to_attempt(row: RowMapping) -> Attempt:
     return Attempt(at=to_datetime(facts.pop("at_us")), usage=usage, **facts)
 
 
-def feedback_row(rating: Feedback) -> Row:
-    """Return the row of `feedback`.
-
-    Raises
-    ------
-    InvalidRating
-        If the value is not in [0, 1]; NaN is not.
-    """
+def check_rating(rating: Feedback) -> None:
+    """Raise `InvalidRating` unless the value is in [0, 1] or withdrawn; NaN is neither."""
     if rating.value is not None and not 0.0 <= rating.value <= 1.0:
         raise InvalidRating("value", f"{rating.value!r} is not a number in [0, 1]")
+
+
+def feedback_row(rating: Feedback) -> Row:
+    """Return the row of `feedback`."""
     return rating.call_id, rating.metric, rating.rater, rating.value, to_us(rating.at)
 
 

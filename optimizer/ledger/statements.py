@@ -17,7 +17,8 @@ from sqlalchemy.engine import Dialect
 from optimizer.ledger import tables
 from optimizer.ledger.rows import Row
 
-_SIZES = (256, 64, 16, 4, 1)  # rows per statement: few texts for the driver to keep, below any limit on parameters
+_SIZES = (1024, 256, 64, 16, 4, 1)  # rows per statement: few texts for the driver to keep
+_MOST_PARAMETERS = 32_000  # both databases take a few more
 
 
 def insert_into(table: Table, dialect: Dialect) -> Any:  # noqa: ANN401 - the two kinds share no base with ON CONFLICT
@@ -28,7 +29,8 @@ def insert_into(table: Table, dialect: Dialect) -> Any:  # noqa: ANN401 - the tw
 class ManyRows:
     """One INSERT, cut so that its row can be repeated."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, n_columns: int) -> None:
+        self._sizes = [size for size in _SIZES if size * n_columns <= _MOST_PARAMETERS]
         self._head, values, rest = text.partition(" VALUES ")
         self._row, conflict, action = rest.partition(" ON CONFLICT ")
         self._head += values
@@ -37,7 +39,7 @@ class ManyRows:
     def run(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert the rows, in their order."""
         begin = 0
-        for size in _SIZES:
+        for size in self._sizes:
             while len(rows) - begin >= size:
                 some = rows[begin : begin + size]
                 connection.exec_driver_sql(self._of_size(size), tuple(chain.from_iterable(some)))
@@ -88,4 +90,4 @@ class Statements:
 
     def _text(self, insert: Insert, table: Table) -> ManyRows:
         values = {column.name: bindparam(column.name, type_=column.type) for column in table.columns}
-        return ManyRows(str(insert.values(values).compile(dialect=self._dialect)))
+        return ManyRows(str(insert.values(values).compile(dialect=self._dialect)), len(values))

@@ -24,8 +24,8 @@ Durability = Literal["sync", "batched"]
 
 LINGER_S = 0.05
 GROUP_FACTS = 500  # as many waiting facts are committed at once
-MOST_FACTS = 5_000  # in one transaction, when they come faster than they are written
-CAPACITY = 20_000  # facts in memory
+MOST_FACTS = 10_000  # in one transaction, when they come faster than they are written
+CAPACITY = 50_000  # facts in memory
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _KNOWN_DECISIONS = 10_000
 _AWAY = (LedgerUnavailable, LedgerNotUpgraded, LedgerTooNew, NotALedger)
@@ -220,7 +220,8 @@ class Writer:
             self._urgent = self._urgent and bool(self._queue)
             self._settled.notify_all()
         for receipt in batch:
-            receipt.tell()
+            if receipt.watched:
+                receipt.tell()
 
     def _hold(self, error: OptimizerError) -> bool:
         """Keep everything in line, tell all who wait, and pause; return whether to go on."""

@@ -60,6 +60,15 @@ def test_a_reader_does_not_read_rows_again_that_changed_long_ago(database: Datab
     assert {sums.n for sums in reader.rows.values()} == {7}
 
 
+def test_a_clock_that_was_set_back_hides_nothing(database: Database, writer: Writer) -> None:
+    """The reader has looked at a later time than the database has now."""
+    writer.submit(make_selection("a"), make_attempt("a")).result()
+    reader = reader_of(database)
+    reader._seen_until_us += 3_600_000_000
+    writer.submit(make_rating("a")).result()
+    assert reader.refresh()
+
+
 def test_roll_up_keeps_sums_in_wider_rows(database: Database, writer: Writer) -> None:
     """Calls at 12:05, 12:35 and 13:05: three fine rows become two of an hour, then one of a day."""
     for number, minutes in enumerate((0, 30, 60)):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,3 +166,23 @@ def test_a_commit_whose_answer_got_lost_counts_once(database: Database, writer: 
     other.close()
     assert {call.selection.call_id for call in recent_calls(database)} == {"a", "b"}
     assert verify(database, rule_of) == []
+
+
+def test_a_lost_connection_is_made_anew(database: Database, writer: Writer) -> None:
+    writer.submit(make_selection("a")).result()
+    if not database.is_sqlite:
+        with database.writing() as connection:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))  # noqa: S608
+    else:
+        database.close()
+    writer.submit(make_attempt("a")).result()
+    assert read_call(database, "a").attempts == (make_attempt("a"),)
+
+
+def test_an_unreachable_server_is_named_and_its_password_is_not() -> None:
+    url = "postgresql://somebody:hunter2@127.0.0.1:1/ledger"
+    with pytest.raises(LedgerUnavailable) as caught:
+        open_database(url)
+    assert "postgresql://127.0.0.1:1/ledger" in str(caught.value)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
