@@ -46,6 +46,7 @@ def run(n_calls: int = N_CALLS, rounds: int = ROUNDS) -> dict[str, float]:
             bare.append(_bare(Path(folder) / f"bare{number}.db", traffic, MOST_FACTS))
             ledger.append(_ledger(Path(folder) / f"ledger{number}.db", traffic))
         submit_us = _submit_us(Path(folder) / "submit.db", traffic)
+    gc.unfreeze()
     return {
         "n_calls": n_calls,
         "bare_calls_per_s": n_calls / median(grouped),

@@ -54,9 +54,10 @@ def known_calls(connection: Connection, call_ids: Iterable[str], *, lock: bool) 
         chunk = ordered[begin : begin + CHUNK]
         for call_id, use_case, segment, at_us in connection.execute(query.where(calls.c.call_id.in_(chunk))):
             found[call_id] = KnownCall(CreditedCall(use_case, segment, at_us // 1_000_000))
-        for row in connection.execute(select(attempts).where(attempts.c.call_id.in_(chunk))).mappings():
+        there = [call_id for call_id in chunk if call_id in found]
+        for row in connection.execute(select(attempts).where(attempts.c.call_id.in_(there))).mappings():
             found[row["call_id"]].attempts[row["number"]] = to_attempt(row)
-        for call_id, ratings in ratings_of(connection, chunk).items():
+        for call_id, ratings in ratings_of(connection, there).items():
             found[call_id].ratings = ratings
     return found
 

@@ -64,11 +64,13 @@ class Receipt:
         """Whether anybody asked for the future."""
         return self._future is not None
 
-    def settle(self, error: OptimizerError | None) -> None:
-        """Make the outcome known, once; the caller holds the condition, notifies it, and then lets it `tell`."""
-        if not self._done:
-            self._error = error
-            self._done = True
+    def settle(self, error: OptimizerError | None) -> bool:
+        """Make the outcome known, once, and return whether it was not; the caller holds the condition."""
+        if self._done:
+            return False
+        self._error = error
+        self._done = True
+        return True
 
     def tell(self) -> None:
         """Pass the outcome on to the future, if one was asked for; holding no lock, for it may call back."""

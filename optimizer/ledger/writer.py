@@ -44,7 +44,7 @@ class Writer:
       the same submission is written; their neighbours are;
     - `LedgerUnavailable` or another error of the whole database: not written *yet*. The facts stay in line, in memory,
       and are tried again with growing pauses until they are written or the process ends. Submitting them again is
-      harmless.
+      harmless. Should they be refused in the end, the log says so.
 
     Memory holds at most `capacity` facts. When they are that many, `submit` waits for room; while the database is
     away it does not wait but raises `LedgerUnavailable`, and the facts are the caller's again.
@@ -216,7 +216,8 @@ class Writer:
                 self._queue.popleft()
                 self._n_facts -= len(receipt.facts)
                 receipt.facts = ()
-                receipt.settle(error)
+                if not receipt.settle(error) and error is not None:
+                    _log.warning("Facts that had waited in memory are refused: %s", error)
             self._urgent = self._urgent and bool(self._queue)
             self._settled.notify_all()
         for receipt in batch:

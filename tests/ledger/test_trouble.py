@@ -130,6 +130,22 @@ def test_facts_behind_a_lock_are_late_and_then_written_once(url: str, opened: Ca
     hasty.close()
 
 
+def test_the_log_tells_of_facts_that_are_late_and_then_refused(
+    url: str, opened: Callable[[str], Database], caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = opened(url)
+    hasty = open_database(url, timeout_s=0.05)
+    writer = Writer(hasty, rule_of, durability="sync")
+    with holder.writing() as connection:
+        if not holder.is_sqlite:
+            connection.execute(text(lock(holder)))
+        with pytest.raises(LedgerUnavailable, match="locked"):
+            writer.submit(make_rating("nobody")).result()
+    writer.close()
+    assert [record.message for record in caplog.records if "refused: call_id: no call nobody" in record.message]
+    hasty.close()
+
+
 def test_a_full_writer_refuses_while_the_database_is_away(url: str, opened: Callable[[str], Database]) -> None:
     holder = opened(url)
     hasty = open_database(url, timeout_s=0.05)
