@@ -1,0 +1,92 @@
+"""The price λ of a dollar in units of quality: solved for a spend or a mean quality, and paced from block to block."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.decision.belief import FloatArray
+
+HORIZON_CALLS = 200.0
+PACE_LOW, PACE_HIGH = 0.2, 1.5
+_RATIO = 2.0 ** (1 / 128)  # of neighbouring λ on the grid, half a percent
+_GRID_SIZE = 128 * 40
+
+
+def cheapest_within(spend: Callable[[float], float], target_usd: float, highest: float, guess: float = 0.0) -> float:
+    """Return the smallest λ at which the expected spend meets the target.
+
+    Parameters
+    ----------
+    spend : callable
+        Expected dollars a call at λ; falls as λ rises.
+    target_usd : float
+    highest : float
+        λ at which only cost counts; returned when even that overspends.
+    guess : float
+        Where to look first, such as the last solution. It saves time and changes nothing: solutions lie on one grid.
+    """
+    return _first(lambda price: spend(price) <= target_usd, highest, guess)
+
+
+def dearest_above(quality: Callable[[float], float], target: float, highest: float, guess: float = 0.0) -> float:
+    """Return the largest λ at which the expected mean quality still reaches the target; 0 where none does."""
+    if quality(highest) >= target:
+        return highest
+    missed = _first(lambda price: quality(price) < target, highest, guess)
+    return missed / _RATIO
+
+
+def _first(holds: Callable[[float], bool], highest: float, guess: float) -> float:
+    """Return the first λ of the grid 0, …, 1/r, 1, r, r², … at which `holds`, assumed to stay true; else `highest`."""
+    last = math.ceil(math.log(highest, _RATIO))
+    first = last - _GRID_SIZE
+    at = last if guess <= 0.0 else min(max(round(math.log(guess, _RATIO)), first), last)
+    low, high, step = first - 1, last, 4
+    if holds(_RATIO**at):
+        high = at
+        while high > first and holds(_RATIO ** max(high - step, first)):
+            high, step = max(high - step, first), step * 4
+        low = max(high - step, first - 1)
+    else:
+        low = at
+        while low < last and not holds(_RATIO ** min(low + step, last)):
+            low, step = min(low + step, last), step * 4
+        high = min(low + step, last)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(_RATIO**middle) else (middle, high)
+    if high == first:
+        return 0.0  # holds as low as it goes: a dollar need not weigh anything
+    return min(_RATIO**high, highest)
+
+
+def highest_price(cost: FloatArray, eligible: np.ndarray) -> float:
+    """Return a λ at which one unit of quality buys less than the smallest difference of cost that matters."""
+    known = np.where(eligible, cost, np.nan)
+    gap = np.nanmax(known) if known.size else 1.0
+    smallest = max(np.nanmin(known) * 1e-3, gap * 1e-9, 1e-15)
+    return float(2.0 / smallest)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What was spent, or how much quality was given, against what was promised, over the calls so far.
+
+    `surplus` is in dollars (promised − spent) for a budget and in quality (given − promised, summed over rated
+    calls) for an average.
+    """
+
+    surplus: float = 0.0
+    n: float = 0.0
+
+    def budget_target(self, usd_per_call: float) -> float:
+        """Return the spend to aim at, so that the next 200 calls use up the surplus or pay back the debt."""
+        wanted = usd_per_call + self.surplus / HORIZON_CALLS
+        return float(np.clip(wanted, PACE_LOW * usd_per_call, PACE_HIGH * usd_per_call))
+
+    def average_target(self, floor: float) -> float:
+        """Return the mean quality to aim at: as many calls ahead as lie behind make up for the shortfall so far."""
+        shortfall = max(-self.surplus, 0.0)
+        return floor + shortfall / max(self.n, HORIZON_CALLS)

@@ -1,0 +1,1 @@
+"""The offline rim: simulated worlds, recorded tables, and the policies that are replayed on them."""
