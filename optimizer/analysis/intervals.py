@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
+from optimizer.decision.belief import FloatArray
 from optimizer.errors import InvalidRequest
 
-FloatArray = npt.NDArray[np.float64]
 Values = Sequence[float] | npt.NDArray[Any]
 Clusters = Sequence[Hashable]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.analysis.intervals import Estimate, FloatArray, combined, mean_estimate
+from optimizer.analysis.intervals import Estimate, combined, mean_estimate
+from optimizer.decision.belief import FloatArray
 from optimizer.domain import Price
 
 Lengths = Mapping[tuple[str, str], tuple[float, int]]  # (use case, baseline) → mean output tokens, calls

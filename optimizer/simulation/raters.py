@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from optimizer.decision.belief import FloatArray
 from optimizer.decision.credit import JUDGE
-from optimizer.simulation.traits import FloatArray
 
 Scale = Literal["stars", "thumb", "tests"]
 

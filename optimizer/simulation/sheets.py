@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optimizer.decision.belief import FloatArray, IntArray
 from optimizer.domain import Family
 from optimizer.routes import Route
 from optimizer.simulation.raters import N_CHANCES, N_NOISES, PANELS, STEP, graded
-from optimizer.simulation.traffic import PROFILES, IntArray, Traffic
-from optimizer.simulation.traits import FloatArray, Traits, generator
+from optimizer.simulation.traffic import PROFILES, Traffic
+from optimizer.simulation.traits import Traits, generator
 
 _STEEPNESS = 1.5  # of the curve from ability less difficulty to merit
 _OWN = 0.45  # standard deviation of what one model happens to find hard or easy about one prompt

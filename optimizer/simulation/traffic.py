@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.decision.belief import FloatArray, IntArray
 from optimizer.routes import Route
-from optimizer.simulation.traits import FloatArray, generator
-
-IntArray = npt.NDArray[np.int64]
+from optimizer.simulation.traits import generator
 
 DAY_S = 86_400.0
 

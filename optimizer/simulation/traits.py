@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
-import numpy.typing as npt
 
 from optimizer.catalog import Catalog
 from optimizer.domain import Family
-
-FloatArray = npt.NDArray[np.float64]
 
 # In units of prompt difficulty: what one standard deviation of a benchmark tells, how far it is wrong, and what a
 # tenfold price tells where no figure exists.
