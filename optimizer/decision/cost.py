@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from optimizer.decision.belief import FloatArray, IntArray
 
@@ -33,16 +32,6 @@ class UsageSums:
     output_tokens: FloatArray
     n_paid: FloatArray
     paid_usd: FloatArray
-
-
-def length_bin(context_tokens: ArrayLike) -> IntArray:
-    """Return the half-octave bin of a request's length: 2·log₂(tokens + 1), rounded."""
-    return np.asarray(np.rint(2.0 * np.log2(np.asarray(context_tokens, dtype=np.float64) + 1.0)), dtype=np.intp)
-
-
-def bin_tokens(bins: ArrayLike) -> FloatArray:
-    """Return the length that stands for a bin: its geometric centre, in tokens."""
-    return np.asarray(np.exp2(np.asarray(bins, dtype=np.float64) / 2.0) - 1.0)
 
 
 def shrunk_mean(n: FloatArray, total: FloatArray, start: float) -> FloatArray:

@@ -23,6 +23,7 @@ from optimizer.decision.evidence import (
     TTFT,
     EvidenceKey,
     Sums,
+    length_bin,
 )
 from optimizer.domain import Attempt, Feedback, RewardRule
 from optimizer.errors import InvalidRequest
@@ -40,11 +41,12 @@ _Measured = tuple[str, int, int]  # measure, total, square; each counts one
 
 
 class CreditedCall(NamedTuple):
-    """Where a call's evidence goes: its cell and when it was decided, in seconds since the epoch."""
+    """Where a call's evidence goes: its cell, when it was decided (seconds since the epoch), and how long it was."""
 
     use_case: str
     segment: str
     decided_at_s: int
+    context_tokens: int = 0
 
 
 def contributions(
@@ -102,12 +104,12 @@ class Tally:
             failed = 0 if attempt.error_kind is None else 1
             measured: list[_Measured] = [(FAILURE, failed, failed)]
             if attempt is served:
-                _add_reply(measured, served)
+                _add_reply(measured, served, call.context_tokens)
                 _add_ratings(measured, ratings, rule)
             self._add(call, attempt.model_id, measured, sign)
 
     def _add(self, call: CreditedCall, model_id: str, measured: list[_Measured], sign: int) -> None:
-        use_case, segment, decided_at_s = call
+        use_case, segment, decided_at_s, _ = call
         key = (use_case, segment, model_id, decided_at_s - decided_at_s % FINE_S)
         cell = self._cells.get(key)
         if cell is None:
@@ -131,8 +133,8 @@ class Tally:
         }
 
 
-def _add_reply(found: list[_Measured], served: Attempt) -> None:
-    found.append((CALLS, 0, 0))
+def _add_reply(found: list[_Measured], served: Attempt, context_tokens: int) -> None:
+    found.append((f"{CALLS}{length_bin(context_tokens)}", context_tokens, context_tokens * context_tokens))
     usage = served.usage
     if usage is not None:
         n_input, n_cached, n_output = usage.input_tokens, usage.cached_tokens, usage.output_tokens

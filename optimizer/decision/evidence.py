@@ -1,12 +1,13 @@
 """Evidence as whole numbers that add, fade and merge: what one cell's sums are called, and how they fade on reading."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 QUALITY_UNIT = 10_000  # quality and shares are kept in 10⁻⁴
 FINE_S, HOUR_S, DAY_S = 900, 3_600, 86_400  # widths of a bucket, young to old
 
-CALLS = "calls"  # n: calls served
+CALLS = "calls:"  # + number of the length bin; n: calls served, total, square: context tokens said before the choice
 FAILURE = "failure"  # n: attempts, total: those that failed
 INPUT_TOKENS = "input_tokens"  # n, total, square: tokens
 CACHED_TOKENS = "cached_tokens"
@@ -51,3 +52,13 @@ def added(parts: Iterable[Mapping[EvidenceKey, Sums]]) -> dict[EvidenceKey, Sums
         for key, value in part.items():
             sums[key] = sums.get(key, Sums()) + value
     return {key: value for key, value in sums.items() if value != Sums()}
+
+
+def length_bin(context_tokens: int) -> int:
+    """Return the half-octave bin of a request's length: 2·log₂(tokens + 1), rounded."""
+    return round(2.0 * math.log2(context_tokens + 1))
+
+
+def bin_tokens(number: int) -> float:
+    """Return the length that stands for a bin: its geometric centre, in tokens."""
+    return float(2.0 ** (number / 2) - 1.0)

@@ -48,12 +48,13 @@ def known_calls(connection: Connection, call_ids: Iterable[str], *, lock: bool) 
     """Return those of the calls that the ledger has, with all their facts; `lock` their rows, in order of their ids."""
     found: dict[str, KnownCall] = {}
     ordered = sorted(call_ids)
-    query = select(calls.c.call_id, calls.c.use_case, calls.c.segment, calls.c.decided_at_us).order_by(calls.c.call_id)
+    c = calls.c
+    query = select(c.call_id, c.use_case, c.segment, c.decided_at_us, c.context_tokens).order_by(c.call_id)
     query = query.with_for_update() if lock else query
     for begin in range(0, len(ordered), CHUNK):
         chunk = ordered[begin : begin + CHUNK]
-        for call_id, use_case, segment, at_us in connection.execute(query.where(calls.c.call_id.in_(chunk))):
-            found[call_id] = KnownCall(CreditedCall(use_case, segment, at_us // 1_000_000))
+        for call_id, use_case, segment, at_us, tokens in connection.execute(query.where(c.call_id.in_(chunk))):
+            found[call_id] = KnownCall(CreditedCall(use_case, segment, at_us // 1_000_000, tokens))
         there = [call_id for call_id in chunk if call_id in found]
         for row in connection.execute(select(attempts).where(attempts.c.call_id.in_(there))).mappings():
             found[row["call_id"]].attempts[row["number"]] = to_attempt(row)
@@ -159,7 +160,9 @@ class Batch:
             return
         row = call_row(selection, keep_features=self._keep_features)
         decision = selection.decision
-        credited = CreditedCall(decision.use_case, decision.segment, row[1] // 1_000_000)
+        credited = CreditedCall(
+            decision.use_case, decision.segment, row[1] // 1_000_000, selection.request.context_tokens
+        )
         self._calls[selection.call_id] = KnownCall(credited)
         self._call_rows.append(row)
         if decision.digest not in self._known_decisions:

@@ -23,7 +23,7 @@ from optimizer.domain import Attempt, Feedback, RewardRule, Usage
 from optimizer.errors import InvalidRequest
 
 AT = datetime(2026, 3, 2, 12, 7, tzinfo=UTC)
-CALL = CreditedCall("chat", "maths", int(AT.timestamp()))
+CALL = CreditedCall("chat", "maths", int(AT.timestamp()), context_tokens=30)
 SERVED = Attempt(
     "c",
     "small",
@@ -49,14 +49,14 @@ def measured(attempts: list[Attempt], ratings: list[Feedback], rule: RewardRule 
 
 
 def test_one_call_by_hand() -> None:
-    """12:07 is in the quarter from 12:00; 1000 ms is in bin ⌊8·log₂ 1000⌋ = 79."""
+    """12:07 is in the quarter from 12:00; 1000 ms is in bin ⌊8·log₂ 1000⌋ = 79; a length of 30 tokens in bin 2·log₂ 31 ≈ 10."""
     noon = int(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp())
     found = contributions(CALL, [FAILED, SERVED], [rating(0.25)], RULE)
     assert {key[:2] + key[4:] for key in found} == {("chat", "maths", noon, 900)}
     assert measured([FAILED, SERVED], [rating(0.25)]) == {
         ("large", "failure"): Sums(1, 1, 1),
         ("small", "failure"): Sums(1, 0, 0),
-        ("small", "calls"): Sums(1),
+        ("small", "calls:10"): Sums(1, 30, 900),
         ("small", "input_tokens"): Sums(1, 30, 900),
         ("small", "cached_tokens"): Sums(1, 20, 400),
         ("small", "output_tokens"): Sums(1, 7, 49),
@@ -69,7 +69,7 @@ def test_one_call_by_hand() -> None:
 
 def test_what_is_unknown_is_not_zero() -> None:
     found = measured([Attempt("c", "small", "portkey", AT)], [])
-    assert found == {("small", "failure"): Sums(1), ("small", "calls"): Sums(1)}
+    assert found == {("small", "failure"): Sums(1), ("small", "calls:10"): Sums(1, 30, 900)}
 
 
 def test_ratings_wait_until_an_attempt_serves() -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from optimizer.decision.evidence import Sums
 from optimizer.domain import Attempt, Candidate, Feedback, Request, RewardRule, Usage
 from optimizer.selection import Decision, Selection, Standing
 
@@ -76,3 +77,7 @@ def make_rating(
     call_id: str, value: float | None = 0.8, *, metric: str = "quality", rater: str = "ann", minute: float = 10
 ) -> Feedback:
     return Feedback(call_id, metric, rater, value, NOON + timedelta(minutes=minute))
+
+
+CALLS_OF_1200_TOKENS = "calls:20"  # 2·log₂ 1201 = 20.46
+CALL = Sums(1, 1200, 1200**2)  # what one call of the factory adds to it

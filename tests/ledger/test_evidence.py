@@ -4,13 +4,13 @@ from datetime import timedelta
 
 from sqlalchemy import text, update
 
-from optimizer.decision.evidence import CALLS, DAY_S, FINE_S, HOUR_S, QUALITY, EvidenceKey, Sums
+from optimizer.decision.evidence import DAY_S, FINE_S, HOUR_S, QUALITY, EvidenceKey, Sums
 from optimizer.ledger.audit import rebuild, verify
 from optimizer.ledger.database import Database
 from optimizer.ledger.evidence import EvidenceReader, raise_epoch, roll_up
 from optimizer.ledger.tables import evidence
 from optimizer.ledger.writer import Writer
-from tests.ledger.factory import NOON, make_attempt, make_rating, make_selection, rule_of
+from tests.ledger.factory import CALL, CALLS_OF_1200_TOKENS, NOON, make_attempt, make_rating, make_selection, rule_of
 
 
 def reader_of(database: Database) -> EvidenceReader:
@@ -19,7 +19,7 @@ def reader_of(database: Database) -> EvidenceReader:
     return reader
 
 
-def key_of(start_s: int, width_s: int, measure: str = CALLS) -> EvidenceKey:
+def key_of(start_s: int, width_s: int, measure: str = CALLS_OF_1200_TOKENS) -> EvidenceKey:
     return EvidenceKey("chat", "", "small", measure, start_s, width_s)
 
 
@@ -81,13 +81,15 @@ def test_roll_up_keeps_sums_in_wider_rows(database: Database, writer: Writer) ->
     assert not reader.refresh()
     assert roll_up(database, NOON + timedelta(days=2)) > 0
     assert reader.refresh()
-    counts = {key: sums for key, sums in reader.rows.items() if key.measure == CALLS}
-    assert counts == {key_of(hour, HOUR_S): Sums(2), key_of(hour + HOUR_S, HOUR_S): Sums(1)}
+    counts = {key: sums for key, sums in reader.rows.items() if key.measure == CALLS_OF_1200_TOKENS}
+    assert counts == {key_of(hour, HOUR_S): CALL + CALL, key_of(hour + HOUR_S, HOUR_S): CALL}
     assert verify(database, rule_of) == []
 
     assert roll_up(database, NOON + timedelta(days=40)) > 0
     assert reader.refresh()
-    assert {key: sums for key, sums in reader.rows.items() if key.measure == CALLS} == {key_of(day, DAY_S): Sums(3)}
+    assert {key: sums for key, sums in reader.rows.items() if key.measure == CALLS_OF_1200_TOKENS} == {
+        key_of(day, DAY_S): CALL + CALL + CALL
+    }
     assert verify(database, rule_of) == []
 
 
@@ -101,7 +103,7 @@ def test_late_facts_go_into_the_wide_row_of_their_call(database: Database, write
     reader.refresh()
     hour = int(NOON.timestamp()) // HOUR_S * HOUR_S
     assert reader.rows[key_of(hour, HOUR_S, QUALITY + "quality")] == Sums(1, 8_000, 64_000_000)
-    assert reader.rows[key_of(hour, HOUR_S)] == Sums(2)
+    assert reader.rows[key_of(hour, HOUR_S)] == CALL + CALL
     assert {key.bucket_width_s for key in reader.rows} == {HOUR_S}
 
 
@@ -118,9 +120,9 @@ def test_verify_names_a_tampered_row_and_rebuild_mends_it(database: Database, wr
     whole = reader.rows
     with database.writing() as connection:
         connection.execute(text("UPDATE evidence SET total = total + 1 WHERE measure = 'quality:quality'"))
-        connection.execute(text("DELETE FROM evidence WHERE measure = 'calls'"))
+        connection.execute(text("DELETE FROM evidence WHERE measure = 'calls:20'"))
     missing, tampered = verify(database, rule_of)
-    assert (missing.key.measure, missing.stored, missing.expected) == (CALLS, Sums(), Sums(1))
+    assert (missing.key.measure, missing.stored, missing.expected) == (CALLS_OF_1200_TOKENS, Sums(), CALL)
     assert (tampered.stored.total, tampered.expected.total) == (8_001, 8_000)
     assert rebuild(database, rule_of) == len(whole)
     assert verify(database, rule_of) == []

@@ -2,13 +2,13 @@
 
 import pytest
 
-from optimizer.decision.evidence import CALLS, FAILURE, QUALITY, Sums
+from optimizer.decision.evidence import FAILURE, QUALITY, Sums
 from optimizer.ledger.audit import verify
 from optimizer.ledger.calls import read_call
 from optimizer.ledger.database import Database
 from optimizer.ledger.evidence import EvidenceReader
 from optimizer.ledger.writer import Writer
-from tests.ledger.factory import make_attempt, make_rating, make_selection, rule_of
+from tests.ledger.factory import CALL, CALLS_OF_1200_TOKENS, make_attempt, make_rating, make_selection, rule_of
 
 
 @pytest.fixture
@@ -98,6 +98,6 @@ def test_a_failover_credits_the_model_that_served(database: Database, writer: Wr
     by_model = {(key.model_id, key.measure): sums for key, sums in reader.rows.items()}
     assert by_model["small", FAILURE] == Sums(1, 1, 1)
     assert by_model["large", FAILURE] == Sums(1, 0, 0)
-    assert by_model["large", CALLS] == Sums(1)
-    assert ("small", CALLS) not in by_model
+    assert by_model["large", CALLS_OF_1200_TOKENS] == CALL
+    assert ("small", CALLS_OF_1200_TOKENS) not in by_model
     assert by_model["large", QUALITY + "quality"] == Sums(1, 8_000, 64_000_000)

@@ -48,7 +48,7 @@ writer, reader = Writer(database, rule_of), EvidenceReader(database)
 for line in sys.stdin:
     name = line.strip()
     reader.refresh()
-    print(sum(sums.n for key, sums in reader.rows.items() if key.measure == "calls"), flush=True)
+    print(sum(sums.n for key, sums in reader.rows.items() if key.measure.startswith("calls:")), flush=True)
     writer.submit(make_selection(name), make_attempt(name))
     writer.flush()
     print("written", flush=True)
@@ -101,7 +101,7 @@ def test_two_processes_learn_from_each_other(database: Database, url: str, write
             assert int(process.stdout.readline()) == 2 * turn + 1
             assert process.stdout.readline() == "written\n"
             assert reader.refresh()
-            assert sum(sums.n for key, sums in reader.rows.items() if key.measure == "calls") == 2 * turn + 2
+            assert sum(sums.n for key, sums in reader.rows.items() if key.measure.startswith("calls:")) == 2 * turn + 2
         process.stdin.close()
     assert process.returncode == 0
     assert verify(database, rule_of) == []
