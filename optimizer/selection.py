@@ -57,6 +57,8 @@ class Decision:
         λ: quality given up per dollar saved; None for `floor`.
     holdout, exploration : float
         Share kept for the incumbent as an experiment, and share spread over all that is left in.
+    output_tokens : int
+        Completion tokens that had to fit into the window beside the prompt.
     headline : str
         What a person should know first, such as that no ratings exist yet.
     """
@@ -78,6 +80,7 @@ class Decision:
     max_tokens: int | None = None
     temperature: float | None = None
     fallback_models: tuple[str, ...] = ()
+    output_tokens: int = 0
 
     @cached_property
     def distribution(self) -> dict[str, float]:
@@ -97,7 +100,7 @@ class Decision:
     @cached_property
     def json(self) -> str:
         """Everything as JSON text, made once however many calls share the decision; `parse` reads it back."""
-        return _decisions().dump_json(self).decode()
+        return _decisions().dump_json(self, exclude_defaults=True).decode()
 
     @cached_property
     def digest(self) -> str:

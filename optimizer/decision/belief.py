@@ -11,6 +11,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
+PRIOR_SPREAD = 0.07
 _LONGEST_STEP = 1.0  # of a log odds in one sweep, so that early sweeps cannot overshoot
 _MEAN_EDGE = 1e-3  # beliefs stay off 0 and 1, where a Beta has no spread and could not be unlearned
 
@@ -78,7 +79,7 @@ class Belief:
         a + b of the Beta at full spread: κ/φ.
     n : ndarray, shape (n_contexts, n_arms)
         Faded ratings of the cell.
-    temperature : ndarray, shape (n_arms,)
+    temperature : ndarray, shape (n_arms,) or (n_contexts, n_arms)
         Share of the spread that draws use.
     centre : float
         Learned quality of an average model in an average use case.
@@ -89,6 +90,16 @@ class Belief:
     n: FloatArray
     temperature: FloatArray
     centre: float
+
+    def cell(self, context: int, arms: IntArray) -> "Belief":
+        """Return the belief about some arms of one context, the only context then."""
+        return Belief(
+            self.mean[context : context + 1, arms],
+            self.strength[context : context + 1, arms],
+            self.n[context : context + 1, arms],
+            self.temperature[..., arms] if self.temperature.ndim == 1 else self.temperature[context, arms],
+            self.centre,
+        )
 
     def tempered(self) -> FloatArray:
         """Return the strength of the Beta with the same mean and `temperature` times the spread.
@@ -103,7 +114,7 @@ def believe(
     *,
     prior: FloatArray | None = None,
     pooling: Pooling | None = None,
-    coldest: float = 0.4,
+    coldest: float | FloatArray = 0.4,
 ) -> Belief:
     """Return the belief about every cell, given its ratings and everybody else's.
 
@@ -115,7 +126,7 @@ def believe(
         Shift of a cell's starting point around the learned centre, from public benchmarks.
     pooling : Pooling, optional
         Constants of the fit.
-    coldest : float
+    coldest : float or ndarray, shape (n_contexts, 1)
         Temperature once a model has 25 ratings.
 
     Notes
@@ -137,6 +148,26 @@ def believe(
         mean, kappa = mean[ratings.use_case], kappa[ratings.use_case]
     temperature = np.clip(2.0 / np.sqrt(np.maximum(ratings.n.sum(axis=0), 4.0)), coldest, 1.0)
     return Belief(mean, kappa / dispersion, ratings.n, temperature, centre)
+
+
+def prior_shift(scores: FloatArray) -> FloatArray:
+    """Return how far each arm's starting point moves around the centre, from public benchmark scores.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_arms,)
+        Of the candidates in one benchmark family, any scale; NaN where there is no figure.
+
+    Returns
+    -------
+    ndarray, shape (n_arms,)
+        Standardised over the candidates with a figure and scaled to a spread of .07; no figure, no shift.
+    """
+    known = ~np.isnan(scores)
+    shift = np.zeros_like(scores)
+    if known.sum() >= 2 and (spread := scores[known].std()) > 0:
+        shift[known] = PRIOR_SPREAD * (scores[known] - scores[known].mean()) / spread
+    return shift
 
 
 def _posterior(

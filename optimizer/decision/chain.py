@@ -43,6 +43,8 @@ class Situation:
         Share of the traffic that each row has; sums to 1.
     cells, models : tuple of str
         Names of contexts and arms; they seed the scenarios.
+    theta : ndarray, shape (n_arms, n_contexts, n_scenarios), optional
+        Scenarios made before; they follow from the belief and the names.
     """
 
     belief: Belief
@@ -53,6 +55,20 @@ class Situation:
     traffic: FloatArray
     cells: tuple[str, ...]
     models: tuple[str, ...]
+    theta: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is solved over all rows together and then holds for any one of them.
+
+    `holdout` is 1 while the incumbent warms up; `floor` is the mean quality that `average` asks for.
+    """
+
+    price: float | None
+    holdout: float
+    exploration: float
+    floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,12 @@ class Shares:
     holdout: float = 0.0
     steps: tuple[tuple[str, FloatArray], ...] = field(default=())
 
+    @property
+    def settled(self) -> Settled:
+        """What holds for other rows of the same chain, too."""
+        floor = None if self.price is None or self.threshold is None else float(self.threshold[0])
+        return Settled(self.price, self.holdout, self.exploration, floor)
+
 
 def needs_incumbent(objective: Objective) -> bool:
     """Return whether the objective is measured against the incumbent, which must then be known first."""
@@ -85,7 +107,12 @@ def needs_incumbent(objective: Objective) -> bool:
 
 
 def decide(
-    situation: Situation, chain: Chain, *, target: float | None = None, price: float | None = None, guess: float = 0.0
+    situation: Situation,
+    chain: Chain,
+    *,
+    target: float | None = None,
+    settled: Settled | None = None,
+    guess: float = 0.0,
 ) -> Shares:
     """Return the propensities of every context.
 
@@ -95,20 +122,25 @@ def decide(
     chain : Chain
     target : float, optional
         What λ is solved for: dollars a call (`budget`) or mean quality (`average`); default: the objective's own.
-    price : float, optional
-        λ solved elsewhere, over all contexts that share it.
+    settled : Settled, optional
+        What was solved before, over all rows that share it; then nothing is solved here.
     guess : float
         Where to look for λ first; changes nothing but the time it takes.
     """
     if chain.objective.kind == "floor":
-        return _floor(situation, chain)
-    return _scored(situation, chain, target, price, guess)
+        return _floor(situation, chain, settled)
+    return _scored(situation, chain, target, settled, guess)
 
 
 def warming_up(situation: Situation, objective: Objective) -> bool:
-    """Return whether the incumbent has too few ratings, over all contexts together, to be measured against."""
-    if not needs_incumbent(objective):
+    """Return whether the incumbent serves alone: a floor is asked for, and too little is known to hold it.
+
+    Relative to the incumbent that takes 40 of its ratings, over all contexts together; else one rating of anybody.
+    """
+    if objective.kind not in ("floor", "average"):
         return False
+    if not objective.relative:
+        return not situation.belief.n.any()
     measured = {(int(c), int(arm)) for c, arm in zip(situation.context, situation.incumbent, strict=True)}
     return sum(float(situation.belief.n[cell]) for cell in measured) < WARM_UP_RATINGS
 
@@ -127,12 +159,12 @@ def average_floor(situation: Situation, objective: Objective) -> float:
 
 
 def _held(situation: Situation, chain: Chain) -> float:
-    if not needs_incumbent(chain.objective):
-        return 0.0
-    return 1.0 if warming_up(situation, chain.objective) else chain.holdout
+    if warming_up(situation, chain.objective):
+        return 1.0
+    return chain.holdout if needs_incumbent(chain.objective) else 0.0
 
 
-def _floor(situation: Situation, chain: Chain) -> Shares:
+def _floor(situation: Situation, chain: Chain, settled: Settled | None) -> Shares:
     belief, eligible, incumbent = situation.belief, situation.eligible, situation.incumbent
     context = situation.context
     rows = np.arange(len(incumbent))
@@ -149,7 +181,7 @@ def _floor(situation: Situation, chain: Chain) -> Shares:
     steps.append(("gate", floor_votes(tempered, cost, left_in, incumbent)))
     if chain.guard is not None:
         steps.append(("guard", guard(steps[-1][1], plain, cost, left_in, incumbent, chain.guard)))
-    holdout = _held(situation, chain)
+    holdout = _held(situation, chain) if settled is None else settled.holdout
     if holdout:
         steps.append(("holdout", hold_out(steps[-1][1], incumbent, eligible, holdout)))
     exploration = 0.0 if holdout == 1.0 else chain.exploration
@@ -159,20 +191,23 @@ def _floor(situation: Situation, chain: Chain) -> Shares:
     return Shares(steps[-1][1], None, threshold, exploration, holdout, tuple(steps))
 
 
-def _scored(situation: Situation, chain: Chain, target: float | None, price: float | None, guess: float) -> Shares:
+def _scored(situation: Situation, chain: Chain, target: float | None, settled: Settled | None, guess: float) -> Shares:
+    if settled is None:
+        settled = _settle(situation, chain, target, guess)
+    votes = _Votes(situation, settled.holdout, settled.exploration)
+    steps = votes.steps(settled.price or 0.0)
+    threshold = None if settled.floor is None else np.full(len(situation.incumbent), settled.floor)
+    return Shares(steps[-1][1], settled.price, threshold, settled.exploration, settled.holdout, steps)
+
+
+def _settle(situation: Situation, chain: Chain, target: float | None, guess: float) -> Settled:
     objective, holdout = chain.objective, _held(situation, chain)
     votes = _Votes(situation, holdout, 0.0 if holdout == 1.0 else chain.exploration)
-    threshold = None
-    if objective.kind == "average":
-        floor = average_floor(situation, objective)
-        threshold = np.full(len(situation.incumbent), floor)
-        target = floor if target is None else target
-    elif objective.kind == "budget":
-        target = objective.amount if target is None else target
-    if price is None:
-        price, votes = _solved(votes, objective, target, guess)
-    steps = votes.steps(price)
-    return Shares(steps[-1][1], price, threshold, votes.exploration, holdout, steps)
+    floor = average_floor(situation, objective) if objective.kind == "average" else None
+    if target is None:
+        target = objective.amount if floor is None else floor
+    price, votes = _solved(votes, objective, target, guess)
+    return Settled(price, holdout, votes.exploration, floor)
 
 
 def _solved(votes: "_Votes", objective: Objective, target: float | None, guess: float) -> tuple[float, "_Votes"]:
@@ -200,7 +235,8 @@ class _Votes:
 
     @cached_property
     def theta(self) -> FloatArray:
-        return scenarios(self.situation.belief, self.situation.cells, self.situation.models)
+        at = self.situation
+        return scenarios(at.belief, at.cells, at.models) if at.theta is None else at.theta
 
     @cached_property
     def cost(self) -> FloatArray:

@@ -1,6 +1,6 @@
 """What a call is expected to cost: learned tokens at the price in force, or the mean of what was paid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -33,6 +33,10 @@ class UsageSums:
     n_paid: FloatArray
     paid_usd: FloatArray
 
+    def arms(self, arms: IntArray) -> "UsageSums":
+        """Return the sums of some arms only."""
+        return UsageSums(*(getattr(self, each.name)[:, arms] for each in fields(self)))
+
 
 def shrunk_mean(n: FloatArray, total: FloatArray, start: float) -> FloatArray:
     """Return the arithmetic mean of every cell, shrunk to its model's, which is shrunk to the mean over all.
@@ -60,7 +64,13 @@ def input_ratio(usage: UsageSums) -> FloatArray:
 
 
 def expected_cost(
-    usage: UsageSums, context: IntArray, context_tokens: FloatArray, input_usd: FloatArray, output_usd: FloatArray
+    usage: UsageSums,
+    context: IntArray,
+    context_tokens: FloatArray,
+    input_usd: FloatArray,
+    output_usd: FloatArray,
+    *,
+    output_tokens: float | None = None,
 ) -> FloatArray:
     """Return the expected dollars of a call for every row and arm.
 
@@ -73,6 +83,8 @@ def expected_cost(
         Length of its requests.
     input_usd, output_usd : ndarray, shape (n_arms,) or (n_rows, n_arms)
         Dollars per token now in force; NaN is unknown, and then the mean of what was paid stands in.
+    output_tokens : float, optional
+        Completion tokens to expect, where the caller knows better than the past.
 
     Returns
     -------
@@ -80,7 +92,8 @@ def expected_cost(
         NaN where neither a price nor a paid call is known.
     """
     inputs = context_tokens[:, None] * input_ratio(usage)
-    outputs = shrunk_mean(usage.n, usage.output_tokens, START_OUTPUT_TOKENS)[context]
+    learned = shrunk_mean(usage.n, usage.output_tokens, START_OUTPUT_TOKENS)[context]
+    outputs = learned if output_tokens is None else np.full_like(learned, output_tokens)
     priced = inputs * input_usd + outputs * output_usd
     if not np.isnan(priced).any():
         return np.asarray(priced)
@@ -88,7 +101,7 @@ def expected_cost(
 
 
 def _paid(usage: UsageSums) -> FloatArray:
-    """Return the shrunk mean of what was paid; NaN for an arm that never was: unknown is not the others' mean."""
+    """Return the shrunk mean of what was paid; NaN where nothing ever was."""
     n_paid = usage.n_paid.sum()
     if n_paid == 0:
         return np.full_like(usage.n_paid, np.nan)

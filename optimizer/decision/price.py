@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.decision.belief import FloatArray
+from optimizer.decision.belief import FloatArray, RatingSums
 
 HORIZON_CALLS = 200.0
 PACE_LOW, PACE_HIGH = 0.2, 1.5
@@ -68,6 +68,18 @@ def highest_price(cost: FloatArray, eligible: np.ndarray) -> float:
     gap = np.nanmax(known) if known.size else 1.0
     smallest = max(np.nanmin(known) * 1e-3, gap * 1e-9, 1e-15)
     return float(2.0 / smallest)
+
+
+def shortfall(ratings: RatingSums, floor: FloatArray) -> float:
+    """Return by how much the rated calls fell short of their floors in all; 0 where they did not.
+
+    Parameters
+    ----------
+    ratings : RatingSums
+    floor : ndarray, shape (n_contexts,)
+        Mean quality asked for in each context.
+    """
+    return max(float((ratings.n.sum(axis=1) @ floor) - ratings.total.sum()), 0.0)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,8 @@ class UseCase(Section):
         Such as `average:97%`; `required_quality`, where set, asks for `floor` instead.
     guard : float or None
         Share of calls that unproven models get under `floor`; None or 0 switches the guard off.
+    segments : str or None
+        File of a fitted segmenter, relative to the configuration file's folder.
     """
 
     candidates: Annotated[tuple[Annotated[CandidateSettings, BeforeValidator(_as_candidate)], ...], Field(min_length=1)]
@@ -100,6 +102,7 @@ class UseCase(Section):
     judge: Judge | None = None
     aliases: Names = ()
     family: Family | None = None
+    segments: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="before")
     @classmethod

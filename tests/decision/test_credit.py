@@ -49,7 +49,7 @@ def measured(attempts: list[Attempt], ratings: list[Feedback], rule: RewardRule 
 
 
 def test_one_call_by_hand() -> None:
-    """12:07 is in the quarter from 12:00; 1000 ms is in bin ⌊8·log₂ 1000⌋ = 79; a length of 30 tokens in bin 2·log₂ 31 ≈ 10."""
+    """12:07 is in the quarter from 12:00, 1000 ms in bin ⌊8·log₂ 1000⌋ = 79, 30 tokens in bin 2·log₂ 31 ≈ 10."""
     noon = int(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp())
     found = contributions(CALL, [FAILED, SERVED], [rating(0.25)], RULE)
     assert {key[:2] + key[4:] for key in found} == {("chat", "maths", noon, 900)}

@@ -1,0 +1,173 @@
+"""From a snapshot and a kind of request to a decision: eligibility, the chain on one row, everybody's standing."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.decision.chain import Chain, Settled, Shares, Situation, decide
+from optimizer.decision.choice import floor_chances
+from optimizer.decision.credit import percentile_ms
+from optimizer.decision.eligibility import Limits, Measured, exclusions, refusal
+from optimizer.decision.guard import GATE_RATINGS
+from optimizer.domain import Objective, Request
+from optimizer.engine.arrays import share_within
+from optimizer.engine.snapshot import Snapshot, cell_name, chain_of
+from optimizer.errors import QualityUnreachable
+from optimizer.routes import Route
+from optimizer.selection import Decision, Standing
+
+_HOPELESS = 0.05  # chance below which a required quality counts as out of reach
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What a decision was made by, so that it can be told from others."""
+
+    policy: str
+    segmenter: str = ""
+
+
+def make_decision(
+    snapshot: Snapshot, route: Route, segment: str, request: Request, context_tokens: float, versions: Versions
+) -> Decision:
+    """Return the decision for a request, and for all that are like it.
+
+    Parameters
+    ----------
+    context_tokens : float
+        The length that costs are expected at: what stands for the request's bin.
+
+    Raises
+    ------
+    NoEligibleCandidate
+        If nobody can serve it; the error says why, model by model.
+    """
+    objective = _objective(route, request)
+    chain = chain_of(route, objective)
+    context = snapshot.context(route.name, segment)
+    where = np.array([context], dtype=np.intp)
+    output_tokens = request.expected_output_tokens or route.settings.expected_output_tokens
+    costs = snapshot.costs(route, where, np.array([context_tokens]), output_tokens)[0]
+    models = tuple(candidate.model_id for candidate in route.candidates)
+    measured = {
+        model: _measured(snapshot, route, context, model, cost) for model, cost in zip(models, costs, strict=True)
+    }
+    limits = Limits(objective.kind != "quality", route.settings.max_latency_ms, output_tokens or 0)
+    excluded = exclusions(request, route.candidates, measured, limits)
+    if len(excluded) == len(models):
+        raise refusal(route.name, request, route.candidates, excluded)
+    arms = snapshot.arms(route.candidates)
+    situation = Situation(
+        snapshot.belief.cell(context, arms),
+        np.zeros(1, dtype=np.intp),
+        np.nan_to_num(costs)[None, :],  # unknown is eligible only where cost plays no part
+        np.array([[model not in excluded for model in models]]),
+        np.array([models.index(route.incumbent)]),
+        np.ones(1),
+        (cell_name(snapshot.axes.contexts[context]),),
+        models,
+        snapshot.theta(route, context),
+    )
+    settled = snapshot.settle(route, chain)
+    shares = decide(situation, chain, settled=settled)
+    _check_reach(route, chain, situation, shares, excluded)
+    standings = _standings(snapshot, route, context, arms, costs, excluded, shares)
+    warming = settled.holdout == 1.0
+    return Decision(
+        use_case=route.name,
+        segment=segment,
+        objective=str(objective),
+        required_quality=None if request.required_quality is None else str(request.required_quality),
+        standings=standings,
+        incumbent=route.incumbent,
+        threshold=None if shares.threshold is None else round(float(shares.threshold[0]), 6),
+        price=shares.price,
+        holdout=0.0 if warming or route.incumbent in excluded else settled.holdout,
+        exploration=shares.exploration,
+        policy_version=versions.policy,
+        price_version=snapshot.routes.price_version,
+        segmenter_version=versions.segmenter,
+        headline=_headline(snapshot, route, settled),
+        max_tokens=route.settings.max_tokens,
+        temperature=route.settings.temperature,
+        fallback_models=tuple(candidate.model_id for candidate in route.fallbacks),
+        output_tokens=limits.output_tokens,
+    )
+
+
+def _objective(route: Route, request: Request) -> Objective:
+    if request.required_quality is not None:
+        return Objective.floor(request.required_quality)
+    return route.objective if request.objective is None else Objective.parse(request.objective)
+
+
+def _measured(snapshot: Snapshot, route: Route, context: int, model: str, cost: float) -> Measured:
+    target = route.settings.max_latency_ms
+    if target is None:
+        return Measured(float(cost))
+    n, within = share_within(_latency_bins(snapshot, context, model), target)
+    return Measured(float(cost), n, within)
+
+
+def _latency_bins(snapshot: Snapshot, context: int, model: str) -> Mapping[int, float]:
+    return snapshot.arrays.latencies.get((context, snapshot.axes.models.index(model)), {})
+
+
+def _check_reach(route: Route, chain: Chain, situation: Situation, shares: Shares, excluded: Mapping[str, str]) -> None:
+    """Refuse an absolute floor that nobody left, after enough ratings, is believed to reach."""
+    if chain.objective.kind != "floor" or chain.objective.relative or shares.threshold is None:
+        return
+    belief = situation.belief
+    chances = floor_chances(belief.mean, belief.strength, shares.threshold[:, None])[0]
+    eligible = situation.eligible[0]
+    if (belief.n[0][eligible] >= GATE_RATINGS).all() and (chances[eligible] < _HOPELESS).all():
+        reasons = {
+            model: f"believed at {mean:.3f} from {n:.0f} ratings"
+            for model, mean, n in zip(situation.models, belief.mean[0], belief.n[0], strict=True)
+        }
+        advice = f"ask for less than {float(shares.threshold[0]):g}, or add a better candidate"
+        raise QualityUnreachable(route.name, reasons | dict(excluded), advice)
+
+
+def _standings(
+    snapshot: Snapshot,
+    route: Route,
+    context: int,
+    arms: np.ndarray,
+    costs: np.ndarray,
+    excluded: Mapping[str, str],
+    shares: Shares,
+) -> tuple[Standing, ...]:
+    belief = snapshot.belief
+    found = []
+    for position, candidate in enumerate(route.candidates):
+        arm = arms[position]
+        reason = excluded.get(candidate.model_id)
+        found.append(
+            Standing(
+                candidate,
+                reason,
+                round(float(belief.mean[context, arm]), 5),
+                round(float(snapshot.low[context, arm]), 5),
+                round(float(snapshot.high[context, arm]), 5),
+                None if math.isnan(costs[position]) else float(f"{costs[position]:.6g}"),
+                percentile_ms(_latency_bins(snapshot, context, candidate.model_id), 0.5),
+                round(float(belief.n[context, arm]), 2),
+                () if reason is not None else tuple((name, float(step[0, position])) for name, step in shares.steps),
+            )
+        )
+    return tuple(found)
+
+
+def _headline(snapshot: Snapshot, route: Route, settled: Settled) -> str:
+    """Return what a person should know first: how far learning has come."""
+    mine = np.array([name == route.name for name, _ in snapshot.axes.contexts])
+    n = float(snapshot.arrays.ratings.n[mine].sum())
+    if settled.holdout == 1.0:
+        return f"{n:.0f} ratings: staying on {route.incumbent} until enough is known of it"
+    if n < 0.5:
+        start = "the priors" if route.prior_means else "equal beliefs"
+        return f"0 ratings: starting from {start}; nothing is learned until calls are rated"
+    return ""

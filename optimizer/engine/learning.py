@@ -1,0 +1,150 @@
+"""What choices are made from, kept up to date: evidence re-read, prices looked up, the view replaced."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from importlib.resources import files
+
+from optimizer.catalog import Catalog
+from optimizer.decision.evidence import bin_tokens, length_bin
+from optimizer.domain import Request
+from optimizer.engine.deciding import Versions, make_decision
+from optimizer.engine.drawing import Lottery
+from optimizer.engine.segmenters import Segmenters
+from optimizer.engine.snapshot import Snapshot, make_snapshot
+from optimizer.ledger.database import Database
+from optimizer.ledger.evidence import EvidenceReader, roll_up
+from optimizer.routes import Route, Routes, effective_routes
+from optimizer.settings import Settings
+
+_ROLL_UP_S = 3_600.0
+_REPRICE_S = 60.0  # beliefs fade and prices change also where nobody calls
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class View:
+    """Routes and snapshot of one moment, and the decisions made from them so far."""
+
+    routes: Routes
+    snapshot: Snapshot
+    segmenters: Segmenters
+    versions: dict[str, Versions]
+    lotteries: dict[tuple[object, ...], Lottery] = field(default_factory=dict)
+
+    def lottery(self, route: Route, request: Request) -> Lottery:
+        """Return the decision for requests like this one, made when the first of them comes."""
+        segment = self.segmenters.segment_of(route.name, request.features)
+        exact = request.max_cost_usd is not None  # a cap is held against the request itself, not against its bin
+        length = request.context_tokens if exact else length_bin(request.context_tokens)
+        key = (
+            route.name,
+            segment,
+            length,
+            request.objective,
+            request.required_quality,
+            request.needs_tools,
+            request.needs_json_schema,
+            request.needs_vision,
+            request.max_cost_usd,
+            request.expected_output_tokens,
+        )
+        found = self.lotteries.get(key)
+        if found is not None and found.fits(request.context_tokens):
+            return found
+        tokens = float(request.context_tokens) if exact else bin_tokens(length)
+        decision = make_decision(self.snapshot, route, segment, request, tokens, self.versions[route.name])
+        made = self.lotteries[key] = Lottery.of(decision, request.context_tokens)
+        return made
+
+
+def code_version() -> bytes:
+    """Return the hash of the code that decides, so that no change of it goes unseen in what is logged."""
+    digest = blake2b(digest_size=8)
+    for module in sorted(files("optimizer.decision").iterdir(), key=lambda found: found.name):
+        if module.name.endswith(".py"):
+            digest.update(module.read_bytes())
+    return digest.digest()
+
+
+class Learner:
+    """Holds the view in force and replaces it.
+
+    Parameters
+    ----------
+    source : str
+        Where the settings come from, named in errors.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        database: Database,
+        segmenters: Segmenters,
+        *,
+        clock: Callable[[], datetime],
+        source: str,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._database = database
+        self._segmenters = segmenters
+        self._clock = clock
+        self._source = source
+        self._reader = EvidenceReader(database)
+        self._refreshing = threading.Lock()
+        self._rolled_up_at = clock()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._reader.refresh()
+        self.view = self._view(None)
+
+    def refresh(self) -> None:
+        """Put a new view in place, if anything has changed or a minute has passed."""
+        with self._refreshing:
+            changed = self._reader.refresh()
+            now = self._clock()
+            if changed or (now - self.view.snapshot.at).total_seconds() >= _REPRICE_S:
+                self.view = self._view(self.view)
+            if (now - self._rolled_up_at).total_seconds() > _ROLL_UP_S:
+                self._rolled_up_at = now
+                roll_up(self._database, now)
+
+    def _view(self, before: View | None) -> View:
+        now = self._clock()
+        routes = effective_routes(self._settings, self._catalog, now, source=self._source)
+        last = None if before is None else before.snapshot
+        snapshot = make_snapshot(now, routes, self._reader.rows, self._segmenters.contexts, last)
+        versions = self._versions(routes) if before is None else before.versions
+        return View(routes, snapshot, self._segmenters, versions)
+
+    def _versions(self, routes: Routes) -> dict[str, Versions]:
+        code = code_version()
+        policies = {
+            name: blake2b(code + route.settings.model_dump_json().encode(), digest_size=6).hexdigest()
+            for name, route in routes.by_use_case.items()
+        }
+        return {name: Versions(policy, self._segmenters.version_of(name)) for name, policy in policies.items()}
+
+    def start(self) -> None:
+        """Refresh from now on in a thread of its own, every `refresh_interval`."""
+        self._thread = threading.Thread(target=self._refresh_forever, name="evidence-reader", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, if there is one."""
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _refresh_forever(self) -> None:
+        while not self._closed.wait(self._settings.refresh_interval.total_seconds()):
+            try:
+                self.refresh()
+            except Exception as error:  # noqa: BLE001 - the last view goes on serving, whatever this is
+                _log.warning("Choices go on from older evidence: %s", error)

@@ -1,0 +1,206 @@
+"""All that a choice reads, made at one moment and never changed: beliefs, expected costs and solved prices of a dollar.
+
+A snapshot is made when evidence, prices or settings have changed; requests that are alike share one decision in it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import numpy as np
+from scipy.special import betaincinv
+
+from optimizer.decision.belief import Belief, FloatArray, IntArray, believe, prior_shift
+from optimizer.decision.chain import Chain, Settled, Situation, decide, floor_of
+from optimizer.decision.choice import scenarios
+from optimizer.decision.cost import expected_cost
+from optimizer.decision.evidence import EvidenceKey, Sums, bin_tokens
+from optimizer.decision.price import Pace, shortfall
+from optimizer.domain import Candidate, Objective
+from optimizer.engine.arrays import Arrays, Axes, Context, gather
+from optimizer.routes import Route, Routes
+
+_TYPICAL_TOKENS = 1_000.0  # context of a use case that nobody has called yet, where λ must be solved all the same
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was known at `at`.
+
+    Attributes
+    ----------
+    low, high : ndarray, shape (n_contexts, n_models)
+        95% interval of every cell's quality at full spread.
+    settled, drawn : dict
+        What was solved for a use case and chain, and the scenarios of a use case and context; each made when first
+        asked for, and the same whoever asks.
+    """
+
+    at: datetime
+    routes: Routes
+    axes: Axes
+    arrays: Arrays
+    belief: Belief
+    low: FloatArray
+    high: FloatArray
+    guesses: Mapping[tuple[str, Chain], float] = field(default_factory=dict)
+    settled: dict[tuple[str, Chain], Settled] = field(default_factory=dict)
+    drawn: dict[tuple[str, int], FloatArray] = field(default_factory=dict)
+
+    def context(self, use_case: str, segment: str) -> int:
+        """Return the position of a context on the context axis; the use case as a whole where a segment is new."""
+        contexts = self.axes.contexts
+        wanted = (use_case, segment) if (use_case, segment) in contexts else (use_case, "")
+        return contexts.index(wanted)
+
+    def arms(self, candidates: tuple[Candidate, ...]) -> IntArray:
+        """Return the positions of candidates on the model axis."""
+        return np.array([self.axes.models.index(candidate.model_id) for candidate in candidates], dtype=np.intp)
+
+    def costs(
+        self, route: Route, context: IntArray, context_tokens: FloatArray, output_tokens: float | None = None
+    ) -> FloatArray:
+        """Return expected dollars of each candidate of `route`, shape (n_rows, n_candidates); NaN is unknown.
+
+        Failures cost what the incumbent, who would serve then, costs.
+        """
+        arms = self.arms(route.candidates)
+        usage = self.arrays.usage.arms(arms)
+        share = self.arrays.cached_share[np.ix_(context, arms)]
+        prices = np.array(
+            [[_usd_per_token(c, tokens) for c in route.candidates] for tokens in context_tokens], dtype=np.float64
+        )
+        inputs = (1.0 - share) * prices[:, :, 0] + share * prices[:, :, 1]
+        cost = expected_cost(usage, context, context_tokens, inputs, prices[:, :, 2], output_tokens=output_tokens)
+        never_paid = usage.n_paid.sum(axis=0) == 0
+        cost = np.where(np.isnan(inputs + prices[:, :, 2]) & never_paid, np.nan, cost)  # unknown is not others' mean
+        incumbent = [c.model_id for c in route.candidates].index(route.incumbent)
+        fallback = np.nan_to_num(cost[:, incumbent], nan=0.0)[:, None]
+        return np.asarray(cost + self.arrays.failure_rate[np.ix_(context, arms)] * fallback)
+
+    def settle(self, route: Route, chain: Chain) -> Settled:
+        """Return λ, holdout and exploration for a route's chain, solved over all use cases that share it."""
+        key = route.name, chain
+        if key not in self.settled:
+            together = self._together(route, chain)
+            solved = self._solved(together, chain, self.guesses.get(key, 0.0))
+            self.settled.update({(each.name, chain): solved for each in together})
+        return self.settled[key]
+
+    def theta(self, route: Route, context: int) -> FloatArray:
+        """Return the scenarios of a route's candidates in one context, shape (n_candidates, 1, n_scenarios)."""
+        key = route.name, context
+        if key not in self.drawn:
+            arms = self.arms(route.candidates)
+            models = tuple(candidate.model_id for candidate in route.candidates)
+            cell = (cell_name(self.axes.contexts[context]),)
+            self.drawn[key] = scenarios(self.belief.cell(context, arms), cell, models)
+        return self.drawn[key]
+
+    def _together(self, route: Route, chain: Chain) -> tuple[Route, ...]:
+        """Return the routes solved with this one: those that ask for the same floor, by the same settings."""
+        if chain.objective.kind not in ("floor", "average"):
+            return (route,)
+        alike = tuple(r for r in self.routes.by_use_case.values() if chain_of(r) == chain)
+        return alike if any(r.name == route.name for r in alike) else (route,)
+
+    def _solved(self, together: tuple[Route, ...], chain: Chain, guess: float) -> Settled:
+        situation = self._traffic(together)
+        target = None
+        names = {route.name for route in together}
+        if chain.objective.kind == "budget" and chain.objective.amount is not None:
+            target = self._pace(names, chain.objective.amount).budget_target(chain.objective.amount)
+        if chain.objective.kind == "average":
+            floor = floor_of(situation, chain.objective)
+            target = self._average_target(names, situation, floor)
+        return decide(situation, chain, target=target, guess=guess).settled
+
+    def _pace(self, use_cases: set[str], usd_per_call: float) -> Pace:
+        mine = np.array([name in use_cases for name, _ in self.axes.contexts])
+        n, usd = self.arrays.recent_calls[mine].sum(), self.arrays.recent_usd[mine].sum()
+        return Pace(float(n * usd_per_call - usd), float(n))
+
+    def _average_target(self, use_cases: set[str], situation: Situation, floor: FloatArray) -> float:
+        by_context = np.zeros(len(self.axes.contexts))
+        by_context[situation.context] = floor
+        recent = self.arrays.recent
+        mine = np.array([name in use_cases for name, _ in self.axes.contexts]) & np.isin(
+            np.arange(len(self.axes.contexts)), situation.context
+        )
+        only = replace(recent, n=recent.n * mine[:, None], total=recent.total * mine[:, None])
+        missing = shortfall(only, by_context)
+        return Pace(-missing, float(only.n.sum())).average_target(float(situation.traffic @ floor))
+
+    def _traffic(self, together: tuple[Route, ...]) -> Situation:
+        """Return the rows, each a context and a length, that the evidence knows of these use cases."""
+        mine = {route.name: route for route in together}
+        seen = {at: n for at, n in self.arrays.traffic.items() if self.axes.contexts[at[0]][0] in mine and n > 0}
+        rows = [(context, bin_tokens(number), n) for (context, number), n in sorted(seen.items())]
+        called = {self.axes.contexts[context][0] for context, _, _ in rows}
+        rows += [(self.context(name, ""), _TYPICAL_TOKENS, 0.1) for name in mine if name not in called]
+        context = np.array([row[0] for row in rows], dtype=np.intp)
+        tokens = np.array([row[1] for row in rows])
+        weight = np.array([row[2] for row in rows])
+        cost = np.full((len(rows), len(self.axes.models)), np.nan)
+        incumbent = np.zeros(len(rows), dtype=np.intp)
+        for route in together:
+            here = np.array([self.axes.contexts[c][0] == route.name for c in context])
+            arms = self.arms(route.candidates)
+            cost[np.ix_(here, arms)] = self.costs(route, context[here], tokens[here])
+            incumbent[here] = self.axes.models.index(route.incumbent)
+        eligible = ~np.isnan(cost)
+        cells = tuple(cell_name(each) for each in self.axes.contexts)
+        return Situation(
+            self.belief, context, cost, eligible, incumbent, weight / weight.sum(), cells, self.axes.models
+        )
+
+
+def make_snapshot(
+    at: datetime,
+    routes: Routes,
+    rows: Mapping[EvidenceKey, Sums],
+    segments: tuple[Context, ...] = (),
+    before: Snapshot | None = None,
+) -> Snapshot:
+    """Return what routes and evidence come to at a moment.
+
+    Parameters
+    ----------
+    segments : tuple of (use case, segment)
+        Segments that requests may fall into, though no evidence has them yet.
+    before : Snapshot, optional
+        The last one; its λ are where the search for the new ones begins.
+    """
+    by_name = routes.by_use_case
+    axes = Axes.over(by_name.values(), rows, segments)
+    arrays = gather(axes, by_name, rows, at.timestamp())
+    coldest = np.array([[by_name[name].settings.temperature_of_exploration] for name, _ in axes.contexts])
+    belief = believe(arrays.ratings, prior=_priors(axes, by_name), coldest=coldest)
+    a, b = belief.mean * belief.strength, (1.0 - belief.mean) * belief.strength
+    guesses = {} if before is None else {key: s.price for key, s in before.settled.items() if s.price}
+    return Snapshot(at, routes, axes, arrays, belief, betaincinv(a, b, 0.025), betaincinv(a, b, 0.975), guesses)
+
+
+def chain_of(route: Route, objective: Objective | None = None) -> Chain:
+    """Return the chain that a route's settings ask for, or the same with another objective."""
+    settings = route.settings
+    guard = settings.guard or None
+    return Chain(objective or route.objective, guard, settings.holdout, settings.exploration)
+
+
+def cell_name(context: Context) -> str:
+    """Return the name that seeds a context's scenarios."""
+    return "/".join(part for part in context if part)
+
+
+def _priors(axes: Axes, routes: Mapping[str, Route]) -> FloatArray:
+    shifts = axes.zeros()
+    for i, (name, _) in enumerate(axes.contexts):
+        known = routes[name].prior_means
+        shifts[i] = prior_shift(np.array([known.get(model, np.nan) for model in axes.models]))
+    return shifts
+
+
+def _usd_per_token(candidate: Candidate, tokens: float) -> tuple[float, float, float]:
+    uncached, cached, output = candidate.price.per_token(tokens)
+    return tuple(np.nan if usd is None else usd for usd in (uncached, cached, output))  # type: ignore[return-value]
