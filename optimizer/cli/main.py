@@ -11,6 +11,7 @@ import click
 from optimizer.cli.app import App, VerbGroup
 from optimizer.cli.config import config
 from optimizer.cli.prices import prices
+from optimizer.cli.replay import replay
 from optimizer.errors import OptimizerError
 
 TRACEBACK = "OPTIMIZER_TRACEBACK"  # set: an unforeseen error is raised as it is
@@ -32,7 +33,7 @@ def cli() -> None:
     """Choose the cheapest language model that is good enough, call by call."""
 
 
-for command in (config, prices):
+for command in (config, prices, replay):
     cli.add_command(command)
 
 

@@ -1,0 +1,69 @@
+"""The production decision code as a replayed policy: belief, cost and chain, with λ kept from block to block."""
+
+import numpy as np
+
+from optimizer.decision.belief import FloatArray, IntArray, RatingSums, believe
+from optimizer.decision.chain import Chain, Situation, average_floor, decide
+from optimizer.decision.price import Pace
+from optimizer.domain import Objective
+from optimizer.simulation.knowledge import Knowledge, Outlook
+from optimizer.simulation.stream import Stream
+
+
+class Thompson:
+    """Thompson sampling as in production; remembers λ only to find the next one faster."""
+
+    def __init__(self, stream: Stream, chain: Chain, *, coldest: float) -> None:
+        self._stream = stream
+        self._chain = chain
+        self._coldest = coldest
+        self._price = 0.0
+
+    def shares(self, known: Knowledge, prompts: IntArray) -> FloatArray:
+        """Return the propensities of each of `prompts`, shape (n_prompts, n_arms)."""
+        ratings, at = known.ratings, known.outlook(prompts)
+        situation = self._situation(ratings, at)
+        target = _target(situation, ratings, self._chain.objective, known.pace)
+        made = decide(situation, self._chain, target=target, guess=self._price)
+        self._price = made.price or 0.0
+        return made.shares[at.of_block]
+
+    def learn(self, prompts: IntArray, arms: IntArray, calls: IntArray) -> None:
+        """Learn nothing beside what `Knowledge` keeps."""
+
+    def _situation(self, ratings: RatingSums, at: Outlook) -> Situation:
+        return Situation(
+            belief=believe(ratings, coldest=self._coldest),
+            context=at.context,
+            cost=at.cost,
+            eligible=np.ones(at.cost.shape, dtype=np.bool_),
+            incumbent=np.full(len(at.rows), self._stream.incumbent),
+            traffic=at.traffic,
+            cells=self._stream.cells,
+            models=self._stream.models,
+        )
+
+
+def shortfall(ratings: RatingSums, floor: FloatArray) -> float:
+    """Return the quality by which rated calls fell short of their floor so far, summed; negative where they exceed it.
+
+    Parameters
+    ----------
+    ratings : RatingSums
+    floor : ndarray, shape (n_contexts,)
+        The quality asked for in every context.
+    """
+    return float((ratings.n * floor[:, None] - ratings.total).sum())
+
+
+def _target(situation: Situation, ratings: RatingSums, objective: Objective, pace: Pace) -> float | None:
+    """Return what λ is to be solved for now; None where the objective's own number, or none, will do."""
+    if objective.amount is None:
+        return None
+    if objective.kind == "budget":
+        return pace.budget_target(objective.amount)
+    if objective.kind == "average":
+        means = situation.belief.mean[:, situation.incumbent[0]]
+        floor = objective.amount * means if objective.relative else np.full(len(means), objective.amount)
+        return Pace(-shortfall(ratings, floor)).average_target(average_floor(situation, objective))
+    return None
