@@ -26,10 +26,10 @@ def guard(
     """Return shares in which a proven arm takes 1 − `share` and cheaper unproven ones the rest, by their votes.
 
     The proven arm is the cheapest with P(θ ≥ q*) ≥ .9 at full spread, else the incumbent. So a new model is a canary
-    by itself. Where no cheaper arm has votes, the proven one takes all.
+    by itself. Where no cheaper arm has votes, the proven one takes all; rows with nothing left in stay 0.
     """
     rows = np.arange(len(votes))
-    proven_cost = np.where(left_in & (chances >= PROVEN_CHANCE), cost, np.inf)
+    proven_cost = np.where(left_in & (chances >= PROVEN_CHANCE) & np.isfinite(cost), cost, np.inf)
     heir = np.where(left_in[rows, incumbent], incumbent, np.where(left_in, votes, -1.0).argmax(axis=1))
     anchor = np.where(np.isfinite(proven_cost).any(axis=1), proven_cost.argmin(axis=1), heir)
     cheaper = left_in & (cost < cost[rows, anchor][:, None])
@@ -37,7 +37,7 @@ def guard(
     total = canaries.sum(axis=1)
     scale = np.divide(share, total, out=np.zeros_like(total), where=total > 0)
     shares = canaries * np.minimum(scale, 1.0)[:, None]
-    shares[rows, anchor] += 1.0 - shares.sum(axis=1)
+    shares[rows, anchor] += left_in.any(axis=1) - shares.sum(axis=1)
     return np.asarray(shares)
 
 
