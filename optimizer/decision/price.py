@@ -64,10 +64,10 @@ def _first(holds: Callable[[float], bool], highest: float, guess: float) -> floa
 
 def highest_price(cost: FloatArray, eligible: np.ndarray) -> float:
     """Return a λ at which one unit of quality buys less than the smallest difference of cost that matters."""
-    known = np.where(eligible, cost, np.nan)
-    gap = np.nanmax(known) if known.size else 1.0
-    smallest = max(np.nanmin(known) * 1e-3, gap * 1e-9, 1e-15)
-    return float(2.0 / smallest)
+    known = cost[eligible & np.isfinite(cost)]
+    if not known.size:
+        return 1.0  # nothing to choose from: any price does
+    return float(2.0 / max(known.min() * 1e-3, known.max() * 1e-9, 1e-15))
 
 
 def shortfall(ratings: RatingSums, floor: FloatArray) -> float:

@@ -115,6 +115,11 @@ def test_the_highest_price_is_a_positive_number_also_where_a_model_is_free(cost:
     assert 0.0 < found < math.inf
 
 
+@pytest.mark.parametrize(("cost", "eligible"), [(1.0, False), (np.nan, True)])
+def test_the_highest_price_is_a_number_where_there_is_nothing_to_choose_from(cost: float, eligible: bool) -> None:
+    assert 0.0 < highest_price(np.full((1, 2), cost), np.full((1, 2), eligible)) < math.inf
+
+
 def test_the_highest_price_looks_at_eligible_arms_only() -> None:
     cost = np.array([[1e-9, 1e-3]])
     assert highest_price(cost, np.array([[False, True]])) < highest_price(cost, np.array([[True, True]]))
