@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 
 from optimizer.catalog import Catalog, load_catalog
 from optimizer.decision.rules import Rule, first_match
-from optimizer.domain import Attempt, Candidate, CostTier, Feedback, Request, RewardRule, Usage
+from optimizer.domain import Attempt, Candidate, CostTier, Feedback, Request, Usage
 from optimizer.engine.drawing import Lottery, session_uniform
 from optimizer.engine.learning import Learner
 from optimizer.engine.outcome import as_usage, checked_amount, checked_rating, checked_word, cost_of, refused
@@ -79,7 +79,7 @@ class Optimizer:
         self._sessions = Sessions(database)
         segmenters = Segmenters.load(settings, Path(source).parent)
         self._learner = Learner(settings, catalog, database, segmenters, clock=clock, source=source)
-        self._writer = Writer(database, self._rule_of, durability=settings.durability)
+        self._writer = Writer(database, settings.reward_rule, durability=settings.durability)
         if background:
             self._learner.start()
 
@@ -409,10 +409,6 @@ class Optimizer:
         if flush:
             self._writer.flush()
         self._learner.refresh()
-
-    def _rule_of(self, use_case: str) -> RewardRule:
-        known = self.settings.use_cases.get(use_case)
-        return RewardRule() if known is None else known.reward_rule
 
     def flush(self) -> None:
         """Wait until everything that this process was told is in the ledger."""

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from optimizer.domain import Gateway
+from optimizer.domain import Gateway, RewardRule
 from optimizer.settings.sections import (
     CacheSettings,
     Flags,
@@ -69,6 +69,11 @@ class Settings(Section):
         """Every name that a request may give, aliases too → the use case it means."""
         names = {alias: name for name, use_case in reversed(self.use_cases.items()) for alias in use_case.aliases}
         return names | {name: name for name in self.use_cases}
+
+    def reward_rule(self, use_case: str) -> RewardRule:
+        """Return how ratings of a use case become what is learned; the plain rule for one that is not set any more."""
+        known = self.use_cases.get(use_case)
+        return RewardRule() if known is None else known.reward_rule
 
     @property
     def gateways(self) -> tuple[Gateway, ...]:
