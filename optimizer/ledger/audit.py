@@ -1,6 +1,6 @@
 """Does evidence follow from the ledger? Recompute it from calls, attempts and feedback, compare, or replace it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
@@ -13,6 +13,8 @@ from optimizer.ledger.evidence import lock_state, read_state, replace_evidence, 
 from optimizer.ledger.statements import Statements
 from optimizer.ledger.tables import calls
 
+Told = Callable[[int], None]
+
 
 class Difference(NamedTuple):
     """One row of evidence that is not what the ledger says; a row that is missing has zero sums."""
@@ -22,13 +24,18 @@ class Difference(NamedTuple):
     expected: Sums
 
 
-def verify(database: Database, rule_of: RuleOf) -> list[Difference]:
+def _unheard(n_calls: int) -> None:
+    """Tell nobody."""
+
+
+def verify(database: Database, rule_of: RuleOf, *, told: Told = _unheard) -> list[Difference]:
     """Return every row of evidence that differs from the ledger, in key order; exact, and empty when all is well.
 
-    Reads one snapshot, so writers may go on; memory holds the evidence, never the calls.
+    Reads one snapshot, so writers may go on; memory holds the evidence, never the calls. `told` hears how many calls
+    were read, now and then.
     """
     with database.reading() as connection:
-        expected = _expected(connection, rule_of)
+        expected = _expected(connection, rule_of, told)
         stored = stored_evidence(connection)
     return [
         Difference(key, stored.get(key, Sums()), expected.get(key, Sums()))
@@ -37,29 +44,33 @@ def verify(database: Database, rule_of: RuleOf) -> list[Difference]:
     ]
 
 
-def rebuild(database: Database, rule_of: RuleOf) -> int:
+def rebuild(database: Database, rule_of: RuleOf, *, told: Told = _unheard) -> int:
     """Replace evidence by what the ledger says and return its number of rows; needed after a change of reward rules.
 
-    Writers wait meanwhile, readers do not, and then load everything anew.
+    Writers wait meanwhile, readers do not, and then load everything anew. `told` hears how many calls were read.
     """
     with database.writing() as connection:
         lock_state(connection, alone=True)
-        rows = _expected(connection, rule_of)
+        rows = _expected(connection, rule_of, told)
         replace_evidence(connection, Statements(connection.dialect), rows)
     return len(rows)
 
 
-def _expected(connection: Connection, rule_of: RuleOf) -> dict[EvidenceKey, Sums]:
+def _expected(connection: Connection, rule_of: RuleOf, told: Told) -> dict[EvidenceKey, Sums]:
     state = read_state(connection)
     tally = Tally()
-    for call in _every_call(connection):
-        call.add_to(tally, rule_of)
+    n_read = 0
+    for calls_read in _every_call(connection):
+        for call in calls_read:
+            call.add_to(tally, rule_of)
+        n_read += len(calls_read)
+        told(n_read)
     return added({state.placed(key): sums} for key, sums in tally.sums().items())
 
 
-def _every_call(connection: Connection) -> Iterator[KnownCall]:
+def _every_call(connection: Connection) -> Iterator[list[KnownCall]]:
     query = select(calls.c.call_id).order_by(calls.c.call_id).limit(CHUNK)
     after = ""
     while call_ids := list(connection.scalars(query.where(calls.c.call_id > after))):
-        yield from known_calls(connection, call_ids, lock=False).values()
+        yield list(known_calls(connection, call_ids, lock=False).values())
         after = call_ids[-1]

@@ -1,12 +1,13 @@
 """Read calls back: one with everything known of it, or the latest ones."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select
 
-from optimizer.domain import Attempt, Feedback
+from optimizer.domain import NANO_USD, Attempt, Feedback
 from optimizer.errors import UnknownCall
 from optimizer.ledger.database import Database
 from optimizer.ledger.feedback import ratings_of
@@ -29,6 +30,39 @@ class StoredCall:
     def served(self) -> Attempt | None:
         """The attempt whose reply the caller got; None where there is none yet."""
         return next((attempt for attempt in self.attempts if attempt.served), None)
+
+    @property
+    def n_unknown_costs(self) -> int:
+        """Attempts of which nobody knows what they cost."""
+        return sum(attempt.cost_nano_usd is None for attempt in self.attempts)
+
+    @property
+    def known_cost_usd(self) -> float | None:
+        """What the attempts of known cost came to; None where there is none."""
+        known = [attempt.cost_nano_usd for attempt in self.attempts if attempt.cost_nano_usd is not None]
+        return sum(known) / NANO_USD if known else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON types; what is unknown is null."""
+        return {
+            "selection": self.selection.to_dict(),
+            "known_cost_usd": self.known_cost_usd,
+            "n_unknown_costs": self.n_unknown_costs,
+            "attempts": [_attempt_dict(attempt) for attempt in self.attempts],
+            "ratings": [
+                {"metric": r.metric, "rater": r.rater, "value": r.value, "at": r.at.isoformat()} for r in self.feedback
+            ],
+        }
+
+
+def _attempt_dict(attempt: Attempt) -> dict[str, Any]:
+    facts = asdict(attempt) | {"at": attempt.at.isoformat()}
+    del facts["call_id"], facts["cost_nano_usd"]
+    cost = attempt.cost_nano_usd
+    return facts | {
+        "usage": None if attempt.usage is None else attempt.usage.model_dump(),
+        "cost_usd": None if cost is None else cost / NANO_USD,
+    }
 
 
 def read_call(database: Database, call_id: str) -> StoredCall:

@@ -44,6 +44,11 @@ class Database:
         """Whether this is SQLite, else Postgres."""
         return self.engine.dialect.name == "sqlite"
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything to open; of a server, nobody knows before asking it."""
+        return not self.is_sqlite or self.where.startswith("file:") or Path(self.where).exists()
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Lend a connection that sees one snapshot of the database throughout."""

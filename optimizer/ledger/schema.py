@@ -15,8 +15,13 @@ _PAUSE_S = 0.01
 _one_at_a_time = Lock()  # alembic keeps its context in a global
 
 
-def open_database(url: str, *, timeout_s: float = TIMEOUT_S) -> Database:
+def open_database(url: str, *, timeout_s: float = TIMEOUT_S, create: bool = True) -> Database:
     """Return the ledger at `url`, ready to use; an empty or older SQLite file is brought up to date first.
+
+    Parameters
+    ----------
+    create : bool
+        Whether to make a SQLite file that is not there; else it is `LedgerUnavailable`.
 
     Raises
     ------
@@ -30,6 +35,10 @@ def open_database(url: str, *, timeout_s: float = TIMEOUT_S) -> Database:
         If it cannot be reached, opened or locked, or the address is wrong.
     """
     database = connect(url, timeout_s=timeout_s)
+    if not create and not database.exists:
+        raise LedgerUnavailable(
+            f"{database.where} does not exist; make a call first, or name the ledger by --database or DATABASE_URL"
+        )
     try:
         with database.reading() as connection:
             current = stored_revision(connection, database.where) == SCHEMA_REVISION

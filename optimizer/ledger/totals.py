@@ -45,6 +45,12 @@ class Totals:
     ratings: dict[str, MeanRating] = field(default_factory=dict)  # by metric
 
 
+def count_calls(database: Database) -> int:
+    """Return how many calls the ledger holds."""
+    with database.reading() as connection:
+        return connection.scalar(select(func.count()).select_from(calls)) or 0
+
+
 def totals_between(database: Database, start: datetime, end: datetime, *, use_case: str | None = None) -> list[Totals]:
     """Return the totals of calls decided in [start, end), most calls first within a use case."""
     with database.reading() as connection:
