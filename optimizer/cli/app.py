@@ -1,6 +1,7 @@
 """What every verb shares: the options that all take, what they lead to, and how help looks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -9,6 +10,9 @@ from pathlib import Path
 import click
 
 from optimizer.catalog import Catalog, load_catalog
+from optimizer.engine import Optimizer
+from optimizer.ledger.database import Database
+from optimizer.ledger.schema import open_database
 from optimizer.routes import Routes, effective_routes
 from optimizer.settings import Settings, load_settings
 
@@ -46,6 +50,26 @@ class App:
             return self.database
         given = self.settings.database_url
         return DEFAULT_DATABASE if given is None else given.get_secret_value()
+
+    @contextmanager
+    def ledger(self) -> Iterator[Database]:
+        """Lend the ledger, which must be there already."""
+        database = open_database(self.database_url, create=False)
+        try:
+            yield database
+        finally:
+            database.close()
+
+    def optimizer(self) -> Optimizer:
+        """Return an optimizer that nobody but its caller refreshes; a SQLite file that is not there is made."""
+        return Optimizer.open(
+            self.config,
+            database=self.database_url,
+            environ=self.environ,
+            catalog=self.catalog,
+            clock=self.now,
+            background=False,
+        )
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: object) -> None:

@@ -9,7 +9,9 @@ from typing import NoReturn
 import click
 
 from optimizer.cli.app import App, VerbGroup
+from optimizer.cli.calls import explain, rate, select
 from optimizer.cli.config import config
+from optimizer.cli.ledger import db, rebuild, verify
 from optimizer.cli.prices import prices
 from optimizer.cli.replay import replay
 from optimizer.errors import OptimizerError
@@ -33,7 +35,7 @@ def cli() -> None:
     """Choose the cheapest language model that is good enough, call by call."""
 
 
-for command in (config, prices, replay):
+for command in (select, rate, explain, verify, rebuild, db, config, prices, replay):
     cli.add_command(command)
 
 

@@ -1,14 +1,19 @@
 """Prints tables for people and JSON for programs, both to stdout; numbers as short as they are exact."""
 
 import json
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import floor, log10
 from typing import Literal
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+WORTH_TELLING = 20_000  # calls that take a second or more
 UNLIMITED = 10_000  # columns where nobody looks on: a table is as wide as what it holds
 
 
@@ -36,6 +41,42 @@ def show_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def short_usd(value: float | None) -> str:
+    """Return dollars as a person reads them: cents from a dollar on, three digits below; None is unknown."""
+    if value is None:
+        return "unknown"
+    if value == 0 or abs(value) >= 1:
+        return f"{'-' if value < 0 else ''}${abs(value):,.2f}"
+    places = 2 - floor(log10(abs(value)))
+    return f"{'-' if value < 0 else ''}${abs(value):.{min(places, 9)}f}"
+
+
+def share(value: float | None) -> str:
+    """Return a share as a person reads it; None is unknown."""
+    if value is None:
+        return "unknown"
+    return "<0.1%" if 0 < value < 0.001 else f"{value:.1%}"
+
+
 def usd(value: float | None) -> str:
     """Return dollars as short as they are exact; None is unknown."""
     return "unknown" if value is None else f"{value:.12g}"
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show on stderr how far a count has come: a bar in a terminal, one line elsewhere, nothing where it is short.
+
+    Lends what takes the count so far.
+    """
+    if total < WORTH_TELLING:
+        yield lambda _: None
+        return
+    if not sys.stderr.isatty():
+        click.echo(f"{what}: {total:,}", err=True)
+        yield lambda _: None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda n: bar.update(task, completed=n)
