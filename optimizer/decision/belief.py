@@ -142,8 +142,12 @@ def believe(
     centre, start = _additive_fit(use_cases, dispersion, pooling)
     mean, kappa = _posterior(use_cases, start, dispersion, pooling)
     if len(ratings.use_case) > use_cases.n.shape[0]:
+        whole, kappa_whole = mean[ratings.use_case], kappa[ratings.use_case]
         start = _segment_start(ratings, mean, dispersion, pooling)
         mean, kappa = _posterior(ratings, start, dispersion, pooling)
+        # A use case in one piece has been shrunk already; to shrink it again would count its ratings twice.
+        undivided = (np.bincount(ratings.use_case)[ratings.use_case] == 1)[:, None]
+        mean, kappa = np.where(undivided, whole, mean), np.where(undivided, kappa_whole, kappa)
     else:
         mean, kappa = mean[ratings.use_case], kappa[ratings.use_case]
     temperature = np.clip(2.0 / np.sqrt(np.maximum(ratings.n.sum(axis=0), 4.0)), coldest, 1.0)

@@ -1,5 +1,6 @@
 """The whole chain, from beliefs and costs to propensities, for all contexts at once; λ is solved through all of it."""
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -8,10 +9,11 @@ import numpy as np
 from optimizer.decision.belief import Belief, BoolArray, FloatArray, IntArray
 from optimizer.decision.choice import explore, floor_chances, floor_votes, scenarios, score_votes
 from optimizer.decision.guard import WARM_UP_RATINGS, gate, guard, hold_out
-from optimizer.decision.price import cheapest_within, dearest_above, highest_price
+from optimizer.decision.price import cheapest_within, highest_price
 from optimizer.domain import Objective
 
 _LEAST_EXPLORATION = 1e-4
+_OCTAVES_BELOW, _N_PRICES = 8, 11  # λ from 2⁻⁸ to 2¹² quality for the dearest call, every second power of 2
 INCUMBENT_MARGIN = 0.97  # within 3% of cost the incumbent sorts first
 
 
@@ -62,13 +64,15 @@ class Situation:
 class Settled:
     """What is solved over all rows together and then holds for any one of them.
 
-    `holdout` is 1 while the incumbent warms up; `floor` is the mean quality that `average` asks for.
+    `holdout` is 1 while the incumbent warms up; `floor` is the mean quality that `average` asks for, and `kept` the
+    share that the incumbent keeps to hold it.
     """
 
     price: float | None
     holdout: float
     exploration: float
     floor: float | None = None
+    kept: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,14 @@ class Shares:
     threshold: FloatArray | None = None
     exploration: float = 0.0
     holdout: float = 0.0
+    kept: float = 0.0
     steps: tuple[tuple[str, FloatArray], ...] = field(default=())
 
     @property
     def settled(self) -> Settled:
         """What holds for other rows of the same chain, too."""
         floor = None if self.price is None or self.threshold is None else float(self.threshold[0])
-        return Settled(self.price, self.holdout, self.exploration, floor)
+        return Settled(self.price, self.holdout, self.exploration, floor, self.kept)
 
 
 def needs_incumbent(objective: Objective) -> bool:
@@ -127,9 +132,19 @@ def decide(
     guess : float
         Where to look for λ first; changes nothing but the time it takes.
     """
+    situation = _servable(situation)
     if chain.objective.kind == "floor":
         return _floor(situation, chain, settled)
     return _scored(situation, chain, target, settled, guess)
+
+
+def _servable(situation: Situation) -> Situation:
+    """Return the situation with no traffic on rows that nobody can serve: nothing can be promised for them."""
+    servable = situation.eligible.any(axis=1)
+    traffic = np.where(servable, situation.traffic, 0.0)
+    if servable.all() or not traffic.any():
+        return situation
+    return replace(situation, traffic=traffic / traffic.sum())
 
 
 def warming_up(situation: Situation, objective: Objective) -> bool:
@@ -188,41 +203,72 @@ def _floor(situation: Situation, chain: Chain, settled: Settled | None) -> Share
     if exploration:
         # A floor over arms dearer than the incumbent, or not proven under the guard, would buy what nobody asked for.
         steps.append(("exploration", explore(steps[-1][1], steps[-1][1] > 0, exploration)))
-    return Shares(steps[-1][1], None, threshold, exploration, holdout, tuple(steps))
+    return Shares(steps[-1][1], None, threshold, exploration=exploration, holdout=holdout, steps=tuple(steps))
 
 
 def _scored(situation: Situation, chain: Chain, target: float | None, settled: Settled | None, guess: float) -> Shares:
     if settled is None:
         settled = _settle(situation, chain, target, guess)
-    votes = _Votes(situation, settled.holdout, settled.exploration)
-    steps = votes.steps(settled.price or 0.0)
+    anchored = settled.holdout > 0.0 or chain.objective.kind == "average"
+    votes = _Votes(situation, settled.holdout, settled.exploration, anchored)
+    steps = votes.steps(settled.price or 0.0, settled.kept)
     threshold = None if settled.floor is None else np.full(len(situation.incumbent), settled.floor)
-    return Shares(steps[-1][1], settled.price, threshold, settled.exploration, settled.holdout, steps)
+    return Shares(
+        steps[-1][1],
+        settled.price,
+        threshold,
+        exploration=settled.exploration,
+        holdout=settled.holdout,
+        kept=settled.kept,
+        steps=steps,
+    )
 
 
 def _settle(situation: Situation, chain: Chain, target: float | None, guess: float) -> Settled:
     objective, holdout = chain.objective, _held(situation, chain)
-    votes = _Votes(situation, holdout, 0.0 if holdout == 1.0 else chain.exploration)
-    floor = average_floor(situation, objective) if objective.kind == "average" else None
-    if target is None:
-        target = objective.amount if floor is None else floor
-    price, votes = _solved(votes, objective, target, guess)
-    return Settled(price, holdout, votes.exploration, floor)
+    anchored = holdout > 0.0 or objective.kind == "average"
+    votes = _Votes(situation, holdout, 0.0 if holdout == 1.0 else chain.exploration, anchored)
+    if objective.kind == "average":
+        floor = average_floor(situation, objective)
+        price, kept = _cheapest_mixture(votes, floor if target is None else target)
+        return Settled(price, holdout, votes.exploration, floor, kept)
+    if objective.kind == "budget":
+        wanted = objective.amount if target is None else target
+        price, votes = _within(votes, wanted or 0.0, guess)
+        return Settled(price, holdout, votes.exploration)
+    price = 0.0 if objective.amount is None else 1.0 / objective.amount
+    return Settled(price, holdout, votes.exploration)
 
 
-def _solved(votes: "_Votes", objective: Objective, target: float | None, guess: float) -> tuple[float, "_Votes"]:
+def _within(votes: "_Votes", target_usd: float, guess: float) -> tuple[float, "_Votes"]:
     """Return λ, and the votes with the exploration floor that the spend leaves room for."""
-    if objective.kind == "value" and objective.amount is not None:
-        return 1.0 / objective.amount, votes
-    if objective.kind == "average" and target is not None:
-        return dearest_above(votes.quality, target, votes.highest, guess), votes
-    if objective.kind == "budget" and target is not None:
-        price = cheapest_within(votes.spend, target, votes.highest, guess)
-        while votes.exploration > _LEAST_EXPLORATION and votes.spend(price) > target:
-            votes = replace(votes, exploration=votes.exploration / 2.0)
-            price = cheapest_within(votes.spend, target, votes.highest, guess)
-        return price, votes
-    return 0.0, votes
+    if votes.spend(votes.highest) > target_usd:
+        return votes.highest, replace(votes, exploration=0.0)
+    price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
+    while votes.exploration > _LEAST_EXPLORATION and votes.spend(price) > target_usd:
+        votes = replace(votes, exploration=votes.exploration / 2.0)
+        price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
+    return price, votes
+
+
+def _cheapest_mixture(votes: "_Votes", floor: float) -> tuple[float, float]:
+    """Return (λ, share that the incumbent keeps) whose mean quality reaches the floor at least spend.
+
+    Votes explore, so early on their mean quality may miss the floor at any λ; the incumbent, who is known, makes up
+    for it. Where not even that reaches the floor, the best quality is taken. λ is looked for in powers of 2, then
+    between them: quality need not fall as λ rises, so halving an interval could miss the best.
+    """
+    if votes.holdout == 1.0:
+        return 0.0, 0.0
+    dearest = float(votes.cost.max(initial=0.0)) or 1.0
+    first = math.floor(math.log2(1.0 / dearest)) - _OCTAVES_BELOW
+    prices = (0.0, *(2.0 ** (first + 2 * i) for i in range(_N_PRICES)))
+    found = {price: votes.mixture(price, floor) for price in prices}
+    for step in (2.0, 2.0**0.5, 2.0**0.25):
+        best = min(found, key=lambda price: found[price][0])
+        found |= {price: votes.mixture(price, floor) for price in (best / step, best * step)}
+    best = min(found, key=lambda price: found[price][0])
+    return best, found[best][1]
 
 
 @dataclass(frozen=True)
@@ -232,6 +278,7 @@ class _Votes:
     situation: Situation
     holdout: float
     exploration: float
+    anchored: bool = False  # whether the incumbent is left in, votes or none, because the floor may need it
 
     @cached_property
     def theta(self) -> FloatArray:
@@ -250,19 +297,47 @@ class _Votes:
     def highest(self) -> float:
         return highest_price(self.situation.cost, self.situation.eligible)
 
-    def steps(self, price: float) -> tuple[tuple[str, FloatArray], ...]:
+    def steps(self, price: float, kept: float = 0.0) -> tuple[tuple[str, FloatArray], ...]:
+        votes = self.votes(price)
+        return (("votes", votes), *self._after(votes, kept))
+
+    def votes(self, price: float) -> FloatArray:
         at = self.situation
-        made = [("votes", score_votes(self.theta, at.context, at.cost, at.eligible, price))]
+        return score_votes(self.theta, at.context, at.cost, at.eligible, price)
+
+    def _after(self, votes: FloatArray, kept: float) -> tuple[tuple[str, FloatArray], ...]:
+        """Return what the steps after the votes make of them; linear in `kept`."""
+        at, shares, made = self.situation, votes, []
+        if kept:
+            shares = hold_out(shares, at.incumbent, at.eligible, kept)
+            made.append(("incumbent", shares))
         if self.holdout:
-            made.append(("holdout", hold_out(made[-1][1], at.incumbent, at.eligible, self.holdout)))
+            shares = hold_out(shares, at.incumbent, at.eligible, self.holdout)
+            made.append(("holdout", shares))
         if self.exploration:
-            made.append(("exploration", explore(made[-1][1], made[-1][1] > 0, self.exploration)))
+            left_in = votes > 0
+            if self.anchored:
+                left_in = left_in | (hold_out(votes, at.incumbent, at.eligible, 0.5) > 0)
+            made.append(("exploration", explore(shares, left_in, self.exploration)))
         return tuple(made)
 
     def spend(self, price: float) -> float:
         """Return the expected dollars a call over the traffic."""
-        return float(self.situation.traffic @ (self.steps(price)[-1][1] * self.cost).sum(axis=1))
+        return self._over_traffic(self.steps(price)[-1][1], self.cost)
 
-    def quality(self, price: float) -> float:
-        """Return the expected mean quality over the traffic."""
-        return float(self.situation.traffic @ (self.steps(price)[-1][1] * self.mean).sum(axis=1))
+    def mixture(self, price: float, floor: float) -> tuple[tuple[float, float], float]:
+        """Return (what it misses of the floor, what it spends), least first, and the share kept by the incumbent."""
+        votes = self.votes(price)
+        without = (("votes", votes), *self._after(votes, 0.0))[-1][1]
+        quality, spend = self._over_traffic(without, self.mean), self._over_traffic(without, self.cost)
+        if quality >= floor:
+            return (0.0, spend), 0.0
+        alone = self._after(votes, 1.0)[-1][1]
+        best, dear = self._over_traffic(alone, self.mean), self._over_traffic(alone, self.cost)
+        if best <= quality:
+            return (floor - quality, spend), 0.0
+        kept = min((floor - quality) / (best - quality), 1.0)
+        return (max(floor - best, 0.0), spend + kept * (dear - spend)), kept
+
+    def _over_traffic(self, shares: FloatArray, values: FloatArray) -> float:
+        return float(self.situation.traffic @ (shares * values).sum(axis=1))

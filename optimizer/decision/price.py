@@ -9,6 +9,7 @@ import numpy as np
 from optimizer.decision.belief import FloatArray, RatingSums
 
 HORIZON_CALLS = 200.0
+SURPLUS_CALLS = 20.0
 PACE_LOW, PACE_HIGH = 0.2, 1.5
 _RATIO = 2.0 ** (1 / 128)  # of neighbouring λ on the grid, half a percent
 _GRID_SIZE = 128 * 40
@@ -93,12 +94,24 @@ class Pace:
     surplus: float = 0.0
     n: float = 0.0
 
+    def after(self, n: float, spent_usd: float, usd_per_call: float) -> "Pace":
+        """Return the pace after `n` more calls that cost `spent_usd` in all, where `usd_per_call` was promised.
+
+        A surplus is kept for 20 calls' worth at most: what nobody needed is not there to be wasted later.
+        """
+        surplus = self.surplus + n * usd_per_call - spent_usd
+        return Pace(min(surplus, SURPLUS_CALLS * usd_per_call), self.n + n)
+
     def budget_target(self, usd_per_call: float) -> float:
         """Return the spend to aim at, so that the next 200 calls use up the surplus or pay back the debt."""
         wanted = usd_per_call + self.surplus / HORIZON_CALLS
         return float(np.clip(wanted, PACE_LOW * usd_per_call, PACE_HIGH * usd_per_call))
 
-    def average_target(self, floor: float) -> float:
-        """Return the mean quality to aim at: as many calls ahead as lie behind make up for the shortfall so far."""
-        shortfall = max(-self.surplus, 0.0)
-        return floor + shortfall / max(self.n, HORIZON_CALLS)
+    def average_target(self, floor: float, incumbent: float) -> float:
+        """Return the mean quality to aim at: as many calls ahead as lie behind make up for the shortfall so far.
+
+        At most half of the room between the floor and the incumbent's mean quality goes into that, so that learning,
+        which costs quality, never stops.
+        """
+        room = max(incumbent - floor, 0.0) / 2.0
+        return floor + min(max(-self.surplus, 0.0) / max(self.n, HORIZON_CALLS), room)

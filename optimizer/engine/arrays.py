@@ -72,8 +72,8 @@ class Arrays:
         Share of input tokens that came from a cache, shrunk to none.
     failure_rate : ndarray
         Share of attempts that failed, shrunk to one in a hundred.
-    recent_calls, recent_usd : ndarray, shape (n_contexts,)
-        Calls of known cost in the last 24 hours, and their cost.
+    spent : mapping of (context position, bucket start) to (float, float)
+        Calls of known cost in each bucket of the last 24 hours, and their cost in dollars.
     traffic : mapping of (context position, length bin) to float
         Faded calls.
     latencies : mapping of (context position, model position) to mapping of bin to float
@@ -86,8 +86,7 @@ class Arrays:
     usage: UsageSums
     cached_share: FloatArray
     failure_rate: FloatArray
-    recent_calls: FloatArray
-    recent_usd: FloatArray
+    spent: Mapping[tuple[int, int], tuple[float, float]]
     traffic: Mapping[tuple[int, int], float]
     latencies: Mapping[tuple[int, int], Mapping[int, float]]
 
@@ -105,7 +104,7 @@ def gather(axes: Axes, routes: Mapping[str, Route], rows: Mapping[EvidenceKey, S
     quality = {name: QUALITY + route.settings.metrics.quality for name, route in routes.items()}
     sums: dict[str, tuple[FloatArray, FloatArray]] = defaultdict(lambda: (axes.zeros(), axes.zeros()))
     rated, recent = (RatingSums.empty(axes.use_case_of, len(axes.models)) for _ in range(2))
-    recent_calls, recent_usd = np.zeros(len(axes.contexts)), np.zeros(len(axes.contexts))
+    spent: dict[tuple[int, int], tuple[float, float]] = {}
     traffic: dict[tuple[int, int], float] = defaultdict(float)
     latencies: dict[tuple[int, int], dict[int, float]] = defaultdict(lambda: defaultdict(float))
     for key, (n, total, square) in rows.items():
@@ -127,8 +126,8 @@ def gather(axes: Axes, routes: Mapping[str, Route], rows: Mapping[EvidenceKey, S
         elif measure == COST:
             _add(sums[COST], cell, weight, n, total / NANO_USD)
             if age <= _RECENT_S:
-                recent_calls[context] += n
-                recent_usd[context] += total / NANO_USD
+                calls, usd = spent.get((context, key.bucket_start_s), (0.0, 0.0))
+                spent[context, key.bucket_start_s] = calls + n, usd + total / NANO_USD
         elif measure in _PLAIN:
             _add(sums[measure], cell, weight, n, total)
     n_input, input_tokens = sums[INPUT_TOKENS]
@@ -147,8 +146,7 @@ def gather(axes: Axes, routes: Mapping[str, Route], rows: Mapping[EvidenceKey, S
         ),
         sums[CACHED_TOKENS][1] / np.maximum(input_tokens + shrinkage_tokens, 1.0),
         (n_failed + _SHRINKAGE_CALLS * _USUAL_FAILURES) / (n_attempts + _SHRINKAGE_CALLS),
-        recent_calls,
-        recent_usd,
+        spent,
         traffic,
         latencies,
     )

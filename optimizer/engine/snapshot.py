@@ -116,9 +116,12 @@ class Snapshot:
         return decide(situation, chain, target=target, guess=guess).settled
 
     def _pace(self, use_cases: set[str], usd_per_call: float) -> Pace:
-        mine = np.array([name in use_cases for name, _ in self.axes.contexts])
-        n, usd = self.arrays.recent_calls[mine].sum(), self.arrays.recent_usd[mine].sum()
-        return Pace(float(n * usd_per_call - usd), float(n))
+        """Return how the last 24 hours kept to a budget, bucket after bucket."""
+        pace = Pace()
+        for (context, _), (n, usd) in sorted(self.arrays.spent.items(), key=lambda bucket: bucket[0][1]):
+            if self.axes.contexts[context][0] in use_cases:
+                pace = pace.after(n, usd, usd_per_call)
+        return pace
 
     def _average_target(self, use_cases: set[str], situation: Situation, floor: FloatArray) -> float:
         by_context = np.zeros(len(self.axes.contexts))
@@ -129,7 +132,8 @@ class Snapshot:
         )
         only = replace(recent, n=recent.n * mine[:, None], total=recent.total * mine[:, None])
         missing = shortfall(only, by_context)
-        return Pace(-missing, float(only.n.sum())).average_target(float(situation.traffic @ floor))
+        incumbent = float(situation.traffic @ situation.belief.mean[situation.context, situation.incumbent])
+        return Pace(-missing, float(only.n.sum())).average_target(float(situation.traffic @ floor), incumbent)
 
     def _traffic(self, together: tuple[Route, ...]) -> Situation:
         """Return the rows, each a context and a length, that the evidence knows of these use cases."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from optimizer.decision.belief import FloatArray, IntArray, RatingSums, believe
 from optimizer.decision.chain import Chain, Situation, average_floor, decide
-from optimizer.decision.price import Pace
+from optimizer.decision.price import Pace, shortfall
 from optimizer.domain import Objective
 from optimizer.simulation.knowledge import Knowledge, Outlook
 from optimizer.simulation.stream import Stream
@@ -44,18 +44,6 @@ class Thompson:
         )
 
 
-def shortfall(ratings: RatingSums, floor: FloatArray) -> float:
-    """Return the quality by which rated calls fell short of their floor so far, summed; negative where they exceed it.
-
-    Parameters
-    ----------
-    ratings : RatingSums
-    floor : ndarray, shape (n_contexts,)
-        The quality asked for in every context.
-    """
-    return float((ratings.n * floor[:, None] - ratings.total).sum())
-
-
 def _target(situation: Situation, ratings: RatingSums, objective: Objective, pace: Pace) -> float | None:
     """Return what λ is to be solved for now; None where the objective's own number, or none, will do."""
     if objective.amount is None:
@@ -65,5 +53,7 @@ def _target(situation: Situation, ratings: RatingSums, objective: Objective, pac
     if objective.kind == "average":
         means = situation.belief.mean[:, situation.incumbent[0]]
         floor = objective.amount * means if objective.relative else np.full(len(means), objective.amount)
-        return Pace(-shortfall(ratings, floor)).average_target(average_floor(situation, objective))
+        incumbent = float(situation.traffic @ means[situation.context])
+        so_far = Pace(-shortfall(ratings, floor), float(ratings.n.sum()))
+        return so_far.average_target(average_floor(situation, objective), incumbent)
     return None

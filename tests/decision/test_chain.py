@@ -185,11 +185,20 @@ def test_average_is_kept_whenever_quality_alone_attains_it(seed: int, part: floa
 
 @given(seeds)
 @few
-def test_average_never_spends_more_than_quality_alone(seed: int) -> None:
-    """But for the vote gate, which may hand 1% of the votes to the others."""
+def test_average_never_spends_more_than_the_incumbent_alone(seed: int) -> None:
+    """Who reaches a share of its own quality by serving alone; exploration and the vote gate apart."""
     situation = some_situation(seed)
-    dearest = spend(situation, at_price(situation, chain("average:0.8", exploration=0.0), 0.0))
-    assert spend(situation, decide(situation, chain("average:0.8", exploration=0.0))) <= dearest * 1.02
+    alone = float(situation.traffic @ situation.cost[np.arange(3), situation.incumbent])
+    assert spend(situation, decide(situation, chain("average:97%", exploration=0.0))) <= alone * 1.02
+
+
+@given(seeds)
+@few
+def test_a_share_of_the_incumbent_is_always_kept(seed: int) -> None:
+    """However unsure the others are, serving more by the incumbent reaches a floor below its own mean."""
+    situation = some_situation(seed)
+    best = float(situation.traffic @ situation.belief.mean[situation.context, situation.incumbent])
+    assert quality(situation, decide(situation, chain("average:97%", exploration=0.0))) >= 0.97 * best - 1e-9
 
 
 @given(seeds)

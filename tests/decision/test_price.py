@@ -149,6 +149,12 @@ def test_the_pace_of_a_budget_is_clipped(surplus: float, usd: float) -> None:
 
 def test_an_average_pays_back_what_it_fell_short_but_saves_no_surplus() -> None:
     """8 short over 400 calls: .02 more; over the first 20 calls the horizon of 200 divides it: 8/200 = .04."""
-    assert Pace(-8.0, 2.0 * HORIZON_CALLS).average_target(0.9) == pytest.approx(0.9 + 4.0 / HORIZON_CALLS)
-    assert Pace(-8.0, 20.0).average_target(0.9) == pytest.approx(0.9 + 8.0 / HORIZON_CALLS)
-    assert Pace(8.0, 400.0).average_target(0.9) == 0.9
+    assert Pace(-8.0, 2.0 * HORIZON_CALLS).average_target(0.8, 1.0) == pytest.approx(0.8 + 4.0 / HORIZON_CALLS)
+    assert Pace(-8.0, 20.0).average_target(0.8, 1.0) == pytest.approx(0.8 + 8.0 / HORIZON_CALLS)
+    assert Pace(8.0, 400.0).average_target(0.8, 1.0) == 0.8
+
+
+def test_paying_back_takes_at_most_half_the_room_up_to_the_incumbent() -> None:
+    """From .90 to the incumbent's .94 there is room for .02; above the incumbent there is none."""
+    assert Pace(-800.0, 400.0).average_target(0.90, 0.94) == pytest.approx(0.92)
+    assert Pace(-800.0, 400.0).average_target(0.90, 0.85) == 0.90
