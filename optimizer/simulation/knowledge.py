@@ -116,9 +116,9 @@ class Knowledge:
         self._take_usage(prompts, arms, self._usage.weight(self._clock.bucket(calls)))
         self._traffic.add((self._stream.row[prompts],), self._traffic.weight(self._clock.bucket(calls)))
 
-    def spend(self, promised_usd: float, paid_usd: float) -> None:
-        """Note dollars against what was promised."""
-        self.pace = Pace(self.pace.surplus + promised_usd - paid_usd, 0.0)
+    def spend(self, n: int, paid_usd: float, usd_per_call: float) -> None:
+        """Note what some calls cost against what was promised for each."""
+        self.pace = self.pace.after(n, paid_usd, usd_per_call)
 
     @property
     def ratings(self) -> RatingSums:

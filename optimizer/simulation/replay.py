@@ -125,4 +125,4 @@ def _settle(
     known.take_replies(prompts, arms, first + np.arange(len(prompts)))
     if objective.kind == "budget" and objective.amount is not None:
         paid = float(stream.cost_usd[prompts, arms].sum())
-        known.spend(objective.amount * len(prompts), paid)
+        known.spend(len(prompts), paid, objective.amount)
