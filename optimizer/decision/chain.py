@@ -193,7 +193,8 @@ def _floor(situation: Situation, chain: Chain, settled: Settled | None) -> Share
         plain[rows, incumbent] = tempered[rows, incumbent] = 1.0
     steps = [("votes", floor_votes(tempered, cost, eligible, incumbent))]
     left_in = gate(plain, belief.n[context], eligible, incumbent)
-    steps.append(("gate", floor_votes(tempered, cost, left_in, incumbent)))
+    gated = steps[-1][1] if np.array_equal(left_in, eligible) else floor_votes(tempered, cost, left_in, incumbent)
+    steps.append(("gate", gated))
     if chain.guard is not None:
         steps.append(("guard", guard(steps[-1][1], plain, cost, left_in, incumbent, chain.guard)))
     holdout = _held(situation, chain) if settled is None else settled.holdout

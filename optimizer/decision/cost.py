@@ -97,10 +97,10 @@ def expected_cost(
     priced = inputs * input_usd + outputs * output_usd
     if not np.isnan(priced).any():
         return np.asarray(priced)
-    return np.where(np.isnan(priced), _paid(usage)[context], priced)
+    return np.where(np.isnan(priced), paid_mean(usage)[context], priced)
 
 
-def _paid(usage: UsageSums) -> FloatArray:
+def paid_mean(usage: UsageSums) -> FloatArray:
     """Return the shrunk mean of what was paid; NaN where nothing ever was."""
     n_paid = usage.n_paid.sum()
     if n_paid == 0:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optimizer.decision.belief import FloatArray
 from optimizer.decision.chain import Chain, Settled, Shares, Situation, decide
 from optimizer.decision.choice import floor_chances
-from optimizer.decision.credit import percentile_ms
 from optimizer.decision.eligibility import Limits, Measured, exclusions, refusal
 from optimizer.decision.guard import GATE_RATINGS
 from optimizer.domain import Objective, Request
 from optimizer.engine.arrays import share_within
+from optimizer.engine.facts import Facts
 from optimizer.engine.snapshot import Snapshot, cell_name, chain_of
 from optimizer.errors import QualityUnreachable
 from optimizer.routes import Route
@@ -47,33 +48,29 @@ def make_decision(
     objective = _objective(route, request)
     chain = chain_of(route, objective)
     context = snapshot.context(route.name, segment)
-    where = np.array([context], dtype=np.intp)
-    output_tokens = request.expected_output_tokens or route.settings.expected_output_tokens
-    costs = snapshot.costs(route, where, np.array([context_tokens]), output_tokens)[0]
+    facts = snapshot.facts(route, context)
+    costs = facts.costs(np.array([context_tokens]), request.expected_output_tokens)[0]
     models = tuple(candidate.model_id for candidate in route.candidates)
-    measured = {
-        model: _measured(snapshot, route, context, model, cost) for model, cost in zip(models, costs, strict=True)
-    }
-    limits = Limits(objective.kind != "quality", route.settings.max_latency_ms, output_tokens or 0)
-    excluded = exclusions(request, route.candidates, measured, limits)
+    output_tokens = request.expected_output_tokens or route.settings.expected_output_tokens or 0
+    limits = Limits(objective.kind != "quality", route.settings.max_latency_ms, output_tokens)
+    excluded = exclusions(request, route.candidates, _measured(snapshot, route, context, costs), limits)
     if len(excluded) == len(models):
         raise refusal(route.name, request, route.candidates, excluded)
-    arms = snapshot.arms(route.candidates)
     situation = Situation(
-        snapshot.belief.cell(context, arms),
+        facts.belief,
         np.zeros(1, dtype=np.intp),
-        np.nan_to_num(costs)[None, :],  # unknown is eligible only where cost plays no part
+        np.where(np.isnan(costs), 0.0, costs)[None, :],  # unknown is eligible only where cost plays no part
         np.array([[model not in excluded for model in models]]),
-        np.array([models.index(route.incumbent)]),
+        np.array([facts.incumbent]),
         np.ones(1),
         (cell_name(snapshot.axes.contexts[context]),),
         models,
-        snapshot.theta(route, context),
+        facts.theta,
     )
     settled = snapshot.settle(route, chain)
     shares = decide(situation, chain, settled=settled)
     _check_reach(route, chain, situation, shares, excluded)
-    standings = _standings(snapshot, route, context, arms, costs, excluded, shares)
+    standings = _standings(facts, costs, excluded, shares)
     warming = settled.holdout == 1.0
     return Decision(
         use_case=route.name,
@@ -93,7 +90,7 @@ def make_decision(
         max_tokens=route.settings.max_tokens,
         temperature=route.settings.temperature,
         fallback_models=tuple(candidate.model_id for candidate in route.fallbacks),
-        output_tokens=limits.output_tokens,
+        output_tokens=output_tokens,
     )
 
 
@@ -103,26 +100,26 @@ def _objective(route: Route, request: Request) -> Objective:
     return route.objective if request.objective is None else Objective.parse(request.objective)
 
 
-def _measured(snapshot: Snapshot, route: Route, context: int, model: str, cost: float) -> Measured:
-    target = route.settings.max_latency_ms
-    if target is None:
-        return Measured(float(cost))
-    n, within = share_within(_latency_bins(snapshot, context, model), target)
-    return Measured(float(cost), n, within)
-
-
-def _latency_bins(snapshot: Snapshot, context: int, model: str) -> Mapping[int, float]:
-    return snapshot.arrays.latencies.get((context, snapshot.axes.models.index(model)), {})
+def _measured(snapshot: Snapshot, route: Route, context: int, costs: FloatArray) -> dict[str, Measured]:
+    target, found = route.settings.max_latency_ms, {}
+    for candidate, cost in zip(route.candidates, costs.tolist(), strict=True):
+        timed = (0.0, 1.0)
+        if target is not None:
+            arm = snapshot.axes.models.index(candidate.model_id)
+            timed = share_within(snapshot.arrays.latencies.get((context, arm), {}), target)
+        found[candidate.model_id] = Measured(cost, *timed)
+    return found
 
 
 def _check_reach(route: Route, chain: Chain, situation: Situation, shares: Shares, excluded: Mapping[str, str]) -> None:
     """Refuse an absolute floor that nobody left, after enough ratings, is believed to reach."""
     if chain.objective.kind != "floor" or chain.objective.relative or shares.threshold is None:
         return
-    belief = situation.belief
+    belief, eligible = situation.belief, situation.eligible[0]
+    if (belief.n[0][eligible] < GATE_RATINGS).any():
+        return
     chances = floor_chances(belief.mean, belief.strength, shares.threshold[:, None])[0]
-    eligible = situation.eligible[0]
-    if (belief.n[0][eligible] >= GATE_RATINGS).all() and (chances[eligible] < _HOPELESS).all():
+    if (chances[eligible] < _HOPELESS).all():
         reasons = {
             model: f"believed at {mean:.3f} from {n:.0f} ratings"
             for model, mean, n in zip(situation.models, belief.mean[0], belief.n[0], strict=True)
@@ -131,31 +128,23 @@ def _check_reach(route: Route, chain: Chain, situation: Situation, shares: Share
         raise QualityUnreachable(route.name, reasons | dict(excluded), advice)
 
 
-def _standings(
-    snapshot: Snapshot,
-    route: Route,
-    context: int,
-    arms: np.ndarray,
-    costs: np.ndarray,
-    excluded: Mapping[str, str],
-    shares: Shares,
-) -> tuple[Standing, ...]:
-    belief = snapshot.belief
+def _standings(facts: Facts, costs: FloatArray, excluded: Mapping[str, str], shares: Shares) -> tuple[Standing, ...]:
+    names = [name for name, _ in shares.steps]
+    by_step = np.stack([step[0] for _, step in shares.steps], axis=1).tolist()
     found = []
-    for position, candidate in enumerate(route.candidates):
-        arm = arms[position]
+    for candidate, known, cost, after in zip(facts.candidates, facts.known, costs.tolist(), by_step, strict=True):
         reason = excluded.get(candidate.model_id)
         found.append(
             Standing(
                 candidate,
                 reason,
-                round(float(belief.mean[context, arm]), 5),
-                round(float(snapshot.low[context, arm]), 5),
-                round(float(snapshot.high[context, arm]), 5),
-                None if math.isnan(costs[position]) else float(f"{costs[position]:.6g}"),
-                percentile_ms(_latency_bins(snapshot, context, candidate.model_id), 0.5),
-                round(float(belief.n[context, arm]), 2),
-                () if reason is not None else tuple((name, float(step[0, position])) for name, step in shares.steps),
+                known.quality,
+                known.low,
+                known.high,
+                None if math.isnan(cost) else float(f"{cost:.6g}"),
+                known.latency_ms,
+                known.n_ratings,
+                () if reason is not None else tuple(zip(names, after, strict=True)),
             )
         )
     return tuple(found)

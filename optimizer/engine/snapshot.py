@@ -13,11 +13,13 @@ from scipy.special import betaincinv
 from optimizer.decision.belief import Belief, FloatArray, IntArray, believe, prior_shift
 from optimizer.decision.chain import Chain, Settled, Situation, decide, floor_of
 from optimizer.decision.choice import scenarios
-from optimizer.decision.cost import expected_cost
+from optimizer.decision.cost import START_OUTPUT_TOKENS, input_ratio, paid_mean, shrunk_mean
+from optimizer.decision.credit import percentile_ms
 from optimizer.decision.evidence import EvidenceKey, Sums, bin_tokens
 from optimizer.decision.price import Pace, shortfall
 from optimizer.domain import Candidate, Objective
 from optimizer.engine.arrays import Arrays, Axes, Context, gather
+from optimizer.engine.facts import Facts, Known
 from optimizer.routes import Route, Routes
 
 _TYPICAL_TOKENS = 1_000.0  # context of a use case that nobody has called yet, where λ must be solved all the same
@@ -31,8 +33,8 @@ class Snapshot:
     ----------
     low, high : ndarray, shape (n_contexts, n_models)
         95% interval of every cell's quality at full spread.
-    settled, drawn : dict
-        What was solved for a use case and chain, and the scenarios of a use case and context; each made when first
+    settled, read : dict
+        What was solved for a use case and chain, and what is known of a use case and context; each made when first
         asked for, and the same whoever asks.
     """
 
@@ -45,7 +47,7 @@ class Snapshot:
     high: FloatArray
     guesses: Mapping[tuple[str, Chain], float] = field(default_factory=dict)
     settled: dict[tuple[str, Chain], Settled] = field(default_factory=dict)
-    drawn: dict[tuple[str, int], FloatArray] = field(default_factory=dict)
+    read: dict[tuple[str, int], Facts] = field(default_factory=dict)
 
     def context(self, use_case: str, segment: str) -> int:
         """Return the position of a context on the context axis; the use case as a whole where a segment is new."""
@@ -57,27 +59,6 @@ class Snapshot:
         """Return the positions of candidates on the model axis."""
         return np.array([self.axes.models.index(candidate.model_id) for candidate in candidates], dtype=np.intp)
 
-    def costs(
-        self, route: Route, context: IntArray, context_tokens: FloatArray, output_tokens: float | None = None
-    ) -> FloatArray:
-        """Return expected dollars of each candidate of `route`, shape (n_rows, n_candidates); NaN is unknown.
-
-        Failures cost what the incumbent, who would serve then, costs.
-        """
-        arms = self.arms(route.candidates)
-        usage = self.arrays.usage.arms(arms)
-        share = self.arrays.cached_share[np.ix_(context, arms)]
-        prices = np.array(
-            [[_usd_per_token(c, tokens) for c in route.candidates] for tokens in context_tokens], dtype=np.float64
-        )
-        inputs = (1.0 - share) * prices[:, :, 0] + share * prices[:, :, 1]
-        cost = expected_cost(usage, context, context_tokens, inputs, prices[:, :, 2], output_tokens=output_tokens)
-        never_paid = usage.n_paid.sum(axis=0) == 0
-        cost = np.where(np.isnan(inputs + prices[:, :, 2]) & never_paid, np.nan, cost)  # unknown is not others' mean
-        incumbent = [c.model_id for c in route.candidates].index(route.incumbent)
-        fallback = np.nan_to_num(cost[:, incumbent], nan=0.0)[:, None]
-        return np.asarray(cost + self.arrays.failure_rate[np.ix_(context, arms)] * fallback)
-
     def settle(self, route: Route, chain: Chain) -> Settled:
         """Return λ, holdout and exploration for a route's chain, solved over all use cases that share it."""
         key = route.name, chain
@@ -87,15 +68,37 @@ class Snapshot:
             self.settled.update({(each.name, chain): solved for each in together})
         return self.settled[key]
 
-    def theta(self, route: Route, context: int) -> FloatArray:
-        """Return the scenarios of a route's candidates in one context, shape (n_candidates, 1, n_scenarios)."""
+    def facts(self, route: Route, context: int) -> Facts:
+        """Return what is known of a route's candidates in one context."""
         key = route.name, context
-        if key not in self.drawn:
-            arms = self.arms(route.candidates)
-            models = tuple(candidate.model_id for candidate in route.candidates)
-            cell = (cell_name(self.axes.contexts[context]),)
-            self.drawn[key] = scenarios(self.belief.cell(context, arms), cell, models)
-        return self.drawn[key]
+        if key not in self.read:
+            self.read[key] = self._facts(route, context)
+        return self.read[key]
+
+    def _facts(self, route: Route, context: int) -> Facts:
+        arms = self.arms(route.candidates)
+        models = tuple(candidate.model_id for candidate in route.candidates)
+        belief, usage = self.belief.cell(context, arms), self.arrays.usage.arms(arms)
+        start = float(route.settings.expected_output_tokens or START_OUTPUT_TOKENS)
+        return Facts(
+            candidates=route.candidates,
+            arms=arms,
+            incumbent=models.index(route.incumbent),
+            belief=belief,
+            theta=scenarios(belief, (cell_name(self.axes.contexts[context]),), models),
+            input_ratio=input_ratio(usage),
+            output_tokens=shrunk_mean(usage.n, usage.output_tokens, start)[context],
+            cached_share=self.arrays.cached_share[context, arms],
+            failure_rate=self.arrays.failure_rate[context, arms],
+            # Unknown is not the others' mean.
+            paid_usd=np.where(usage.n_paid.sum(axis=0) > 0, paid_mean(usage)[context], np.nan),
+            known=tuple(self._known(context, arm) for arm in arms.tolist()),
+        )
+
+    def _known(self, context: int, arm: int) -> Known:
+        mean, low, high = (round(float(each[context, arm]), 5) for each in (self.belief.mean, self.low, self.high))
+        latency = percentile_ms(self.arrays.latencies.get((context, arm), {}), 0.5)
+        return Known(mean, low, high, round(float(self.belief.n[context, arm]), 2), latency)
 
     def _together(self, route: Route, chain: Chain) -> tuple[Route, ...]:
         """Return the routes solved with this one: those that ask for the same floor, by the same settings."""
@@ -147,11 +150,10 @@ class Snapshot:
         weight = np.array([row[2] for row in rows])
         cost = np.full((len(rows), len(self.axes.models)), np.nan)
         incumbent = np.zeros(len(rows), dtype=np.intp)
-        for route in together:
-            here = np.array([self.axes.contexts[c][0] == route.name for c in context])
-            arms = self.arms(route.candidates)
-            cost[np.ix_(here, arms)] = self.costs(route, context[here], tokens[here])
-            incumbent[here] = self.axes.models.index(route.incumbent)
+        for each in sorted(set(context.tolist())):
+            facts, here = self.facts(mine[self.axes.contexts[each][0]], each), context == each
+            cost[np.ix_(here, facts.arms)] = facts.costs(tokens[here])
+            incumbent[here] = facts.arms[facts.incumbent]
         eligible = ~np.isnan(cost)
         cells = tuple(cell_name(each) for each in self.axes.contexts)
         return Situation(
@@ -203,8 +205,3 @@ def _priors(axes: Axes, routes: Mapping[str, Route]) -> FloatArray:
         known = routes[name].prior_means
         shifts[i] = prior_shift(np.array([known.get(model, np.nan) for model in axes.models]))
     return shifts
-
-
-def _usd_per_token(candidate: Candidate, tokens: float) -> tuple[float, float, float]:
-    uncached, cached, output = candidate.price.per_token(tokens)
-    return tuple(np.nan if usd is None else usd for usd in (uncached, cached, output))  # type: ignore[return-value]
