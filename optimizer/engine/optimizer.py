@@ -16,7 +16,7 @@ from optimizer.catalog import Catalog, load_catalog
 from optimizer.decision.rules import Rule, first_match
 from optimizer.domain import Attempt, Candidate, CostTier, Feedback, Request, Usage
 from optimizer.engine.drawing import Lottery, session_uniform
-from optimizer.engine.learning import Learner
+from optimizer.engine.learning import Learner, View
 from optimizer.engine.outcome import as_usage, checked_amount, checked_rating, checked_word, cost_of, refused
 from optimizer.engine.recent import Recent, Sessions
 from optimizer.engine.segmenters import Segmenters
@@ -392,6 +392,11 @@ class Optimizer:
     def snapshot(self) -> Snapshot:
         """What choices are made from now: beliefs, costs, solved prices."""
         return self._learner.view.snapshot
+
+    @property
+    def view(self) -> View:
+        """The snapshot with its routes and the decisions made from it so far."""
+        return self._learner.view
 
     @property
     def routes(self) -> Routes:
