@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import BigInteger, Connection, Select, case, cast, func, select
 
 from optimizer.decision.credit import JUDGE, percentile_ms
 from optimizer.decision.evidence import LATENCY
@@ -110,7 +110,7 @@ def _spent(start: datetime, end: datetime) -> Select[Any]:
 
 
 def _total(column: Any) -> Any:  # noqa: ANN401 - an SQL expression
-    return func.coalesce(func.sum(column), 0)
+    return cast(func.coalesce(func.sum(column), 0), BigInteger)  # Postgres would return a decimal number
 
 
 def _ratings(connection: Connection, start: datetime, end: datetime) -> dict[Cell, dict[str, MeanRating]]:

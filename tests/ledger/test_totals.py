@@ -28,6 +28,7 @@ def test_totals_of_a_small_hour(database: Database, writer: Writer) -> None:
     writer.submit(make_selection("c", model_id="large"))
     writer.submit(make_selection("d", at=NOON + HOUR), make_attempt("d")).result()
     small, large = totals_between(database, NOON, NOON + HOUR)
+    assert {type(n) for n in (small.cost_nano_usd, small.input_tokens, large.n_calls)} == {int}
     assert large == Totals("chat", "large", n_calls=1)
     assert small == Totals(
         "chat",
