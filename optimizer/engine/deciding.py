@@ -86,7 +86,7 @@ def make_decision(
         policy_version=versions.policy,
         price_version=snapshot.routes.price_version,
         segmenter_version=versions.segmenter,
-        headline=_headline(snapshot, route, settled),
+        headline=headline(snapshot, route, settled),
         max_tokens=route.settings.max_tokens,
         temperature=route.settings.temperature,
         fallback_models=tuple(candidate.model_id for candidate in route.fallbacks),
@@ -150,8 +150,8 @@ def _standings(facts: Facts, costs: FloatArray, excluded: Mapping[str, str], sha
     return tuple(found)
 
 
-def _headline(snapshot: Snapshot, route: Route, settled: Settled) -> str:
-    """Return what a person should know first: how far learning has come."""
+def headline(snapshot: Snapshot, route: Route, settled: Settled) -> str:
+    """Return what a person should know first where learning has hardly begun; else nothing."""
     mine = np.array([name == route.name for name, _ in snapshot.axes.contexts])
     n = float(snapshot.arrays.ratings.n[mine].sum())
     if settled.holdout == 1.0:

@@ -1,0 +1,57 @@
+"""The words of a report: how far learning has come, said first, and where to look next, said last."""
+
+from collections.abc import Iterator, Sequence
+
+from optimizer.analysis.parts import Figures, UseCaseReport
+from optimizer.routes import Routes
+from optimizer.settings import Flags
+
+_WELL_RATED = 0.02  # share of calls; below, learning takes its time
+
+
+def headlines(figures: Figures, use_cases: Sequence[UseCaseReport], flags: Flags, *, n_learned: float) -> Iterator[str]:
+    """Yield what a person should know first.
+
+    Parameters
+    ----------
+    n_learned : float
+        Ratings that the evidence of these use cases holds.
+    """
+    if not figures.n_calls:
+        yield "No calls in this period."
+    elif not n_learned and not figures.n_rated:
+        yield f"0 ratings of {figures.n_calls:,} calls: without any rating source nothing can be learned."
+    elif not n_learned:
+        yield f"{figures.n_rated:,} ratings wait: they count once it is recorded what came of their calls."
+    else:
+        yield f"{figures.n_rated:,} of {figures.n_calls:,} calls are rated."
+    if not flags.routing:
+        yield "Routing is off (LLM_ROUTING_ENABLED): every call goes to its use case's incumbent."
+    elif not flags.cost_optimization:
+        yield "Observe mode (LLM_COST_OPTIMIZATION is off): incumbents serve, our own choices are only noted."
+    for use_case in use_cases:
+        if use_case.headline:
+            yield f"{use_case.use_case}: {use_case.headline}."
+
+
+def next_steps(
+    figures: Figures, use_cases: Sequence[UseCaseReport], routes: Routes, latest_call: str | None
+) -> Iterator[str]:
+    """Yield where to look next, the most useful first."""
+    if latest_call is None:
+        yield "optimizer select USE_CASE: make a first choice"
+        return
+    if figures.n_rated < _WELL_RATED * figures.n_calls or not figures.n_rated:
+        yield f"optimizer rate {latest_call} 0.9: rate calls; people, checks and judges all count"
+    if unserved := figures.n_calls - figures.n_served:
+        yield f"{unserved:,} calls have no served attempt on record: tell what came of them with record()"
+    if figures.n_unknown_costs:
+        yield f"{figures.n_unknown_costs:,} attempts of unknown cost: give record() their usage or cost_usd"
+    for use_case in use_cases:
+        route = routes.by_use_case.get(use_case.use_case)
+        if route is None:
+            yield f"{use_case.use_case}: is in the ledger, but not in the configuration"
+        elif route.retired:
+            yield f"{use_case.use_case}: no longer served, left out: {', '.join(route.retired)}"
+    yield f"optimizer explain {latest_call}: why the latest call went where it did"
+    yield "optimizer config check: who may serve what, at which price"

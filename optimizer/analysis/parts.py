@@ -1,0 +1,132 @@
+"""The parts of a report, as data that a program can read: figures, models, use cases, and the whole."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from optimizer.analysis.savings import Saving
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a set of calls came to; None is unknown.
+
+    Attributes
+    ----------
+    n_calls, n_served : int
+        Decided, and known to be served.
+    n_failed_attempts : int
+    cost_usd : float or None
+        Of the attempts of known cost; `n_unknown_costs` counts the others, which are in no sum.
+    n_rated, mean_rating : int, float or None
+        Calls whose quality was rated, before gates, and the mean.
+    """
+
+    n_calls: int
+    n_served: int
+    n_failed_attempts: int
+    cost_usd: float | None
+    n_unknown_costs: int
+    n_rated: int
+    mean_rating: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """One model's part in a use case: the calls it was chosen for, and their share."""
+
+    model_id: str
+    share: float
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class ObserveReport:
+    """What the optimizer would have chosen by itself while observe mode let the incumbent serve.
+
+    Attributes
+    ----------
+    choices : mapping of str to int
+        Model → calls it was drawn for.
+    n_unknown : int
+        Calls left out of the sums, because the expected cost of one of the two models is unknown.
+    expected_cost_usd, chosen_cost_usd : float
+        Expected cost of those who served, and of those who were drawn.
+    """
+
+    n_calls: int
+    choices: Mapping[str, int]
+    n_unknown: int
+    expected_cost_usd: float
+    chosen_cost_usd: float
+
+    @property
+    def would_have_saved_usd(self) -> float:
+        """Dollars, at expected costs: what the models drawn would really have cost, nobody knows."""
+        return self.expected_cost_usd - self.chosen_cost_usd
+
+
+@dataclass(frozen=True, slots=True)
+class UseCaseReport:
+    """One use case; what the settings say of it is None where they have it no more.
+
+    Attributes
+    ----------
+    headline : str
+        How far learning has come; empty where it is under way.
+    baseline_retired : bool
+        Whether the baseline is served no more, so that its price is the last one known.
+    asked_quality : float or None
+        The floor as a number; of a relative one, against the incumbent's mean rating in this period.
+    """
+
+    use_case: str
+    headline: str
+    objective: str | None
+    incumbent: str | None
+    baseline: str | None
+    baseline_retired: bool
+    figures: Figures
+    asked_quality: float | None
+    saving: Saving | None
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    models: tuple[ModelReport, ...]
+    observed: ObserveReport | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything, with the lines that a person should read first and last."""
+
+    at: datetime
+    since: datetime | None
+    until: datetime | None
+    headlines: tuple[str, ...]
+    totals: Figures
+    saving: Saving | None
+    use_cases: tuple[UseCaseReport, ...]
+    next_steps: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "at": self.at.isoformat(),
+            "since": self.since and self.since.isoformat(),
+            "until": self.until and self.until.isoformat(),
+            "headlines": list(self.headlines),
+            "totals": asdict(self.totals),
+            "saving": self.saving and asdict(self.saving),
+            "use_cases": [_use_case_dict(use_case) for use_case in self.use_cases],
+            "next_steps": list(self.next_steps),
+        }
+
+
+def _use_case_dict(use_case: UseCaseReport) -> dict[str, Any]:
+    found = asdict(use_case)
+    found |= found.pop("figures")
+    found["models"] = [model | model.pop("figures") for model in found["models"]]
+    if use_case.observed is not None:
+        found["observed"]["would_have_saved_usd"] = use_case.observed.would_have_saved_usd
+    return found

@@ -1,0 +1,163 @@
+"""The report: how far learning has come, what calls cost and saved, how good they were, who served; as data."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from optimizer.analysis.accounts import Accounts, BaselinePrices, observed_by_use_case
+from optimizer.analysis.advice import headlines, next_steps
+from optimizer.analysis.parts import Figures, ModelReport, ObserveReport, Report, UseCaseReport
+from optimizer.catalog import Catalog
+from optimizer.decision.evidence import QUALITY
+from optimizer.domain import NANO_USD
+from optimizer.engine.deciding import headline
+from optimizer.engine.snapshot import chain_of, make_snapshot
+from optimizer.errors import UnknownUseCase
+from optimizer.ledger.calls import recent_calls
+from optimizer.ledger.database import Database
+from optimizer.ledger.evidence import EvidenceReader
+from optimizer.ledger.outcomes import observed_between, outcomes_between
+from optimizer.ledger.totals import Totals, totals_between
+from optimizer.routes import Route, Routes, effective_routes
+from optimizer.settings import Settings
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+END = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def make_report(
+    database: Database,
+    settings: Settings,
+    catalog: Catalog,
+    now: datetime,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    use_case: str | None = None,
+    source: str = "settings",
+) -> Report:
+    """Return the report on calls decided in [since, until), of one use case or alias or of all.
+
+    Raises
+    ------
+    UnknownUseCase
+        If neither the settings nor the ledger know it.
+    """
+    name = None if use_case is None else settings.names.get(use_case, use_case)
+    start, end = since or BEGINNING, until or END
+    routes = effective_routes(settings, catalog, now, source=source)
+    totals = totals_between(database, start, end, use_case=name)
+    if name is not None and name not in settings.use_cases and not totals:
+        raise UnknownUseCase(name, tuple(settings.names))
+    prices = BaselinePrices(settings, catalog, routes)
+    accounts = Accounts.of(outcomes_between(database, start, end, use_case=name), prices)
+    observed = observed_by_use_case(observed_between(database, start, end, use_case=name))
+    learned = _learned(database, routes, now)
+    by_use_case: dict[str, list[Totals]] = defaultdict(list)
+    for each in totals:
+        by_use_case[each.use_case].append(each)
+    parts = tuple(
+        _use_case(key, rows, routes.by_use_case.get(key), learned.headlines.get(key, ""), accounts, observed.get(key))
+        for key, rows in by_use_case.items()
+    )
+    whole = _figures(totals, {key: _metric(routes.by_use_case.get(key)) for key in by_use_case})
+    latest = recent_calls(database, use_case=name, since=since, limit=1)
+    call_id = latest[0].selection.call_id if latest else None
+    n_learned = sum(n for key, n in learned.n_ratings.items() if name in (None, key))
+    return Report(
+        now,
+        since,
+        until,
+        tuple(headlines(whole, parts, settings.flags, n_learned=n_learned)),
+        whole,
+        accounts.saving(),
+        parts,
+        tuple(next_steps(whole, parts, routes, call_id)),
+    )
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """How far learning has come: use case → its headline, and ratings that count."""
+
+    headlines: Mapping[str, str]
+    n_ratings: Mapping[str, int]
+
+
+def _learned(database: Database, routes: Routes, now: datetime) -> _Learned:
+    reader = EvidenceReader(database)
+    reader.refresh()
+    snapshot = make_snapshot(now, routes, reader.rows)
+    n_ratings: Counter[str] = Counter()
+    for key, sums in reader.rows.items():
+        if key.measure == QUALITY + _metric(routes.by_use_case.get(key.use_case)):
+            n_ratings[key.use_case] += sums.n
+    lines = {
+        name: headline(snapshot, route, snapshot.settle(route, chain_of(route)))
+        for name, route in routes.by_use_case.items()
+    }
+    return _Learned(lines, n_ratings)
+
+
+def _use_case(
+    name: str,
+    totals: Sequence[Totals],
+    route: Route | None,
+    first_line: str,
+    accounts: Accounts,
+    observed: ObserveReport | None,
+) -> UseCaseReport:
+    metric = {name: _metric(route)}
+    figures = _figures(totals, metric)
+    models = tuple(ModelReport(t.model_id, t.n_calls / figures.n_calls, _figures([t], metric)) for t in totals)
+    latencies = accounts.latencies.get(name)
+    p50, p95 = (float(ms) for ms in np.percentile(latencies, (50, 95))) if latencies else (None, None)
+    return UseCaseReport(
+        name,
+        first_line,
+        None if route is None else str(route.objective),
+        None if route is None else route.incumbent,
+        None if route is None else route.baseline,
+        route is not None and route.baseline in accounts.retired,
+        figures,
+        None if route is None else _asked(route, models),
+        accounts.saving(name),
+        p50,
+        p95,
+        models,
+        observed,
+    )
+
+
+def _metric(route: Route | None) -> str:
+    return "quality" if route is None else route.settings.metrics.quality
+
+
+def _figures(totals: Iterable[Totals], metrics: Mapping[str, str]) -> Figures:
+    totals = list(totals)
+    ratings = [t.ratings[metrics[t.use_case]] for t in totals if metrics[t.use_case] in t.ratings]
+    n_rated = sum(rating.n_calls for rating in ratings)
+    n_known = sum(t.n_known_costs for t in totals)
+    return Figures(
+        sum(t.n_calls for t in totals),
+        sum(t.n_served for t in totals),
+        sum(t.n_failed_attempts for t in totals),
+        sum(t.cost_nano_usd for t in totals) / NANO_USD if n_known else None,
+        sum(t.n_unknown_costs for t in totals),
+        n_rated,
+        sum(rating.n_calls * rating.mean for rating in ratings) / n_rated if n_rated else None,
+    )
+
+
+def _asked(route: Route, models: Iterable[ModelReport]) -> float | None:
+    objective = route.objective
+    if objective.kind not in ("floor", "average") or objective.amount is None:
+        return None
+    if not objective.relative:
+        return objective.amount
+    means = {model.model_id: model.figures.mean_rating for model in models}
+    mean = means.get(route.incumbent)
+    return None if mean is None else objective.amount * mean

@@ -1,0 +1,216 @@
+"""The report, computed by hand on ledgers of a few calls."""
+
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optimizer.analysis.parts import Report
+from optimizer.analysis.report import make_report
+from optimizer.catalog import load_catalog
+from optimizer.domain import Usage
+from optimizer.engine import Optimizer
+from optimizer.errors import UnknownUseCase
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+CATALOG = load_catalog()
+USAGE = Usage(input_tokens=1000, output_tokens=200)
+Open = Callable[..., Optimizer]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Open]:
+    """Open optimizers on one ledger, closed after the test; the clock stands at noon."""
+    optimizers: list[Optimizer] = []
+
+    def open_one(text: str = "", **environ: str) -> Optimizer:
+        config = tmp_path / "o.yaml"
+        config.write_text(text)
+        opt = Optimizer.open(
+            config,
+            database=str(tmp_path / "ledger.db"),
+            environ=environ,
+            catalog=CATALOG,
+            clock=lambda: NOON,
+            rng=random.Random(7),
+            background=False,
+        )
+        optimizers.append(opt)
+        return opt
+
+    yield open_one
+    for opt in optimizers:
+        opt.close()
+
+
+def _call(opt: Optimizer, use_case: str = "code", rating: float | None = None, **came: Any) -> str:
+    selection = opt.select_optimal_model(use_case, 1000, model=came.pop("pin", None))
+    opt.record(selection, **({"usage": USAGE, "latency_ms": 800.0} | came))
+    if rating is not None:
+        opt.rate(selection.call_id, rating)
+    return selection.call_id
+
+
+def _report(opt: Optimizer, **asked: Any) -> Report:
+    opt.flush()
+    return make_report(opt.database, opt.settings, CATALOG, NOON, **asked)
+
+
+def test_empty_ledger_says_so(opened: Open) -> None:
+    report = _report(opened())
+    assert report.headlines == ("No calls in this period.",)
+    assert (report.totals.n_calls, report.totals.cost_usd, report.saving, report.use_cases) == (0, None, None, ())
+    assert report.next_steps == ("optimizer select USE_CASE: make a first choice",)
+
+
+def test_without_ratings_it_says_that_nothing_can_be_learned(opened: Open) -> None:
+    opt = opened()
+    call_id = _call(opt)
+    report = _report(opt)
+    assert report.headlines == (
+        "0 ratings of 1 calls: without any rating source nothing can be learned.",
+        "code_generation: 0 ratings: staying on gpt-4o until enough is known of it.",
+    )
+    assert report.next_steps[0].startswith(f"optimizer rate {call_id} 0.9")
+
+
+def test_ratings_of_calls_that_are_not_recorded_wait(opened: Open) -> None:
+    opt = opened()
+    opt.rate(opt.select_optimal_model("code", 1000).call_id, 0.5)
+    report = _report(opt)
+    assert report.headlines[0] == "1 ratings wait: they count once it is recorded what came of their calls."
+    assert "1 calls have no served attempt on record: tell what came of them with record()" in report.next_steps
+
+
+def test_figures_by_hand(opened: Open) -> None:
+    """gpt-4o: 1000·$2.5/M + 200·$10/M = $0.0045 a call; gpt-oss-120b was pinned and said to cost $0.0005.
+
+    Against the baseline gpt-4o the pinned call saved 0.0045 − 0.0005 = 0.004; one call failed at unknown cost.
+    """
+    opt = opened()
+    _call(opt, rating=0.9)
+    _call(opt, rating=0.5, latency_ms=1600.0)
+    _call(opt, rating=0.7, pin="gpt-oss-120b", cost_usd=0.0005)
+    _call(opt, error="timeout", usage=None, latency_ms=None)
+    report = _report(opt)
+    (code,) = report.use_cases
+    assert code.figures == report.totals
+    assert (code.figures.n_calls, code.figures.n_served, code.figures.n_failed_attempts) == (4, 3, 1)
+    assert code.figures.cost_usd == pytest.approx(0.0095)
+    assert (code.figures.n_unknown_costs, code.figures.n_rated) == (1, 3)
+    assert code.figures.mean_rating == pytest.approx(0.7)
+    assert code.asked_quality == pytest.approx(0.97 * 0.7)  # gpt-4o's own mean: (0.9 + 0.5) / 2
+    assert code.saving is not None
+    assert code.saving.saved_usd == pytest.approx(0.004)
+    assert code.saving.share == pytest.approx(0.004 / 0.0135)
+    assert (code.saving.n_calls, code.saving.n_unknown) == (3, 0)
+    assert (code.latency_p50_ms, code.latency_p95_ms) == (800.0, pytest.approx(1520.0))  # 800 + 0.9·800
+    assert {m.model_id: m.share for m in code.models} == {"gpt-4o": 0.75, "gpt-oss-120b": 0.25}
+    assert report.headlines[0] == "3 of 4 calls are rated."
+
+
+def test_unknown_cost_is_never_zero(opened: Open) -> None:
+    opt = opened()
+    _call(opt, usage=None)
+    report = _report(opt)
+    assert (report.totals.cost_usd, report.totals.n_unknown_costs, report.saving) == (None, 1, None)
+    assert "1 attempts of unknown cost: give record() their usage or cost_usd" in report.next_steps
+
+
+def test_retired_baseline_is_priced_and_said_to_be_retired(opened: Open) -> None:
+    """claude-3-sonnet charged $3 and $15 per million: 1000·3/M + 200·15/M = $0.006; the call cost $0.001."""
+    opt = opened()
+    _call(opt, "analysis", cost_usd=0.001)
+    (analysis,) = _report(opt).use_cases
+    assert (analysis.baseline, analysis.baseline_retired) == ("claude-3-sonnet", True)
+    assert analysis.saving is not None
+    assert analysis.saving.saved_usd == pytest.approx(0.005)
+
+
+def test_period_and_use_case_choose_the_calls(opened: Open) -> None:
+    opt = opened()
+    _call(opt, "code")
+    _call(opt, "chat")
+    assert [u.use_case for u in _report(opt, use_case="code").use_cases] == ["code_generation"]
+    assert _report(opt, since=NOON + timedelta(seconds=1)).totals.n_calls == 0
+    assert _report(opt, until=NOON).totals.n_calls == 0
+    assert _report(opt, since=NOON, until=NOON + timedelta(seconds=1)).totals.n_calls == 2
+    with pytest.raises(UnknownUseCase):
+        _report(opt, use_case="poetry")
+
+
+def test_use_case_that_is_configured_no_more_is_reported_all_the_same(opened: Open) -> None:
+    before = opened("use_cases: {mine: {candidates: [gpt-4o]}}")
+    _call(before, "mine", rating=1.0)
+    before.flush()
+    report = _report(opened(), use_case="mine")
+    (mine,) = report.use_cases
+    assert (mine.objective, mine.saving, mine.figures.n_rated) == (None, None, 1)
+    assert "mine: is in the ledger, but not in the configuration" in report.next_steps
+
+
+def test_observe_mode_says_what_would_have_been_chosen(opened: Open) -> None:
+    """The dearer incumbent serves; an objective of `value` would go for the cheaper one at once."""
+    text = "use_cases: {code: {candidates: [gpt-4o, gpt-oss-120b], objective: 'value:0.0001', exploration: 0}}"
+    opt = opened(text, LLM_COST_OPTIMIZATION="false")
+    for _ in range(3):
+        _call(opt)
+    report = _report(opt)
+    assert "Observe mode" in report.headlines[1]
+    (code,) = report.use_cases
+    assert code.observed is not None
+    assert (code.observed.n_calls, code.observed.choices, code.observed.n_unknown) == (3, {"gpt-oss-120b": 3}, 0)
+    assert 0 < code.observed.chosen_cost_usd < code.observed.expected_cost_usd
+    assert code.saving is not None
+    assert code.saving.saved_usd == 0.0
+
+
+def test_flag_that_switches_routing_off_is_said(opened: Open) -> None:
+    opt = opened("", LLM_ROUTING_ENABLED="false")
+    _call(opt)
+    assert "Routing is off (LLM_ROUTING_ENABLED)" in _report(opt).headlines[1]
+
+
+def test_json_keeps_its_keys(opened: Open) -> None:
+    opt = opened("", LLM_COST_OPTIMIZATION="false")
+    _call(opt, rating=1.0)
+    found = _report(opt, since=NOON).to_dict()
+    assert list(found) == ["at", "since", "until", "headlines", "totals", "saving", "use_cases", "next_steps"]
+    assert (found["since"], found["until"]) == ("2026-11-24T12:00:00+00:00", None)
+    (code,) = found["use_cases"]
+    figures = {
+        "n_calls",
+        "n_served",
+        "n_failed_attempts",
+        "cost_usd",
+        "n_unknown_costs",
+        "n_rated",
+        "mean_rating",
+    }
+    assert set(found["totals"]) == figures
+    assert set(code) == figures | {
+        "use_case",
+        "headline",
+        "objective",
+        "incumbent",
+        "baseline",
+        "baseline_retired",
+        "asked_quality",
+        "saving",
+        "latency_p50_ms",
+        "latency_p95_ms",
+        "models",
+        "observed",
+    }
+    assert set(code["models"][0]) == figures | {"model_id", "share"}
+    assert set(code["observed"]) == {
+        "n_calls",
+        "choices",
+        "n_unknown",
+        "expected_cost_usd",
+        "chosen_cost_usd",
+        "would_have_saved_usd",
+    }
