@@ -14,6 +14,7 @@ from optimizer.cli.config import config
 from optimizer.cli.ledger import db, rebuild, verify
 from optimizer.cli.prices import prices
 from optimizer.cli.replay import replay
+from optimizer.cli.report import report
 from optimizer.errors import OptimizerError
 
 TRACEBACK = "OPTIMIZER_TRACEBACK"  # set: an unforeseen error is raised as it is
@@ -35,7 +36,7 @@ def cli() -> None:
     """Choose the cheapest language model that is good enough, call by call."""
 
 
-for command in (select, rate, explain, verify, rebuild, db, config, prices, replay):
+for command in (select, rate, explain, report, verify, rebuild, db, config, prices, replay):
     cli.add_command(command)
 
 

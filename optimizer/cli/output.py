@@ -17,16 +17,21 @@ WORTH_TELLING = 20_000  # calls that take a second or more
 UNLIMITED = 10_000  # columns where nobody looks on: a table is as wide as what it holds
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
-    """Print a table; a column whose name ends in `>` is aligned to the right. Nothing is ever cut off."""
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", n_whole: int = 1) -> None:
+    """Print a table; a column whose name ends in `>` is aligned to the right.
+
+    Nothing is ever cut off, and the cells of the first `n_whole` columns, which hold names, are not folded either.
+    """
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     lines = [tuple(row) for row in rows]
     for i, column in enumerate(columns):
         justify: Literal["left", "right"] = "right" if column.endswith(">") else "left"
-        whole = max((len(line[i]) for line in lines), default=0) if i == 0 else None  # ids stay in one piece
+        whole = max((len(line[i]) for line in lines), default=0) if i < n_whole else None
         table.add_column(column.removesuffix(">"), justify=justify, overflow="fold", min_width=whole)
     for line in lines:
         table.add_row(*line)
+    if title:
+        console().print(title, style="italic")  # not the table's own, which would be as narrow as the table
     console().print(table)
 
 

@@ -7,20 +7,12 @@ import click
 
 from optimizer.catalog import Catalog
 from optimizer.cli.app import App, Verb
+from optimizer.cli.moments import moment
 from optimizer.cli.output import show_json, show_table, usd
 
 
-def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
-    """Return an aware time; a text without a time zone means UTC."""
-    try:
-        moment = None if text is None else datetime.fromisoformat(text)
-        return moment and (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
-    except (ValueError, OverflowError):
-        raise click.BadParameter(f"{text!r} is no date such as 2027-01-01 or 2027-01-01T09:30") from None
-
-
 @click.command(cls=Verb, epilog="optimizer prices --at 2027-01-01 --model gemini-3.8-flash --model gpt-4o")
-@click.option("--at", callback=_moment, metavar="DATE", help="On this date or at this time, UTC.  [default: now]")
+@click.option("--at", callback=moment, metavar="DATE", help="On this date or at this time, UTC.  [default: now]")
 @click.option("--model", "models", multiple=True, metavar="MODEL", help="This model only; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
