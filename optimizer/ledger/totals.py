@@ -1,6 +1,8 @@
 """What a report adds up: calls, spend, tokens, ratings and latency per use case and chosen model, between two times."""
 
+import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -45,10 +47,13 @@ class Totals:
     ratings: dict[str, MeanRating] = field(default_factory=dict)  # by metric
 
 
-def count_calls(database: Database) -> int:
-    """Return how many calls the ledger holds."""
+def count_calls(database: Database, *, tags: Mapping[str, str] | None = None) -> int:
+    """Return how many calls the ledger holds, or how many of them have exactly these tags."""
+    query = select(func.count()).select_from(calls)
+    if tags is not None:
+        query = query.where(calls.c.tags_json == json.dumps(sorted(tags.items())))
     with database.reading() as connection:
-        return connection.scalar(select(func.count()).select_from(calls)) or 0
+        return connection.scalar(query) or 0
 
 
 def totals_between(database: Database, start: datetime, end: datetime, *, use_case: str | None = None) -> list[Totals]:

@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from optimizer.decision.credit import bin_upper_ms, latency_bin
+from optimizer.domain import Request
 from optimizer.ledger.calls import recent_calls
 from optimizer.ledger.database import Database
-from optimizer.ledger.totals import MeanRating, Totals, latency_percentiles, totals_between
+from optimizer.ledger.totals import MeanRating, Totals, count_calls, latency_percentiles, totals_between
 from optimizer.ledger.writer import Writer
 from tests.ledger.factory import NOON, make_attempt, make_decision, make_rating, make_selection
 
@@ -70,3 +71,14 @@ def test_recent_calls_come_newest_first(database: Database, writer: Writer) -> N
     writer.submit(make_selection("x", decision=make_decision("code"))).result()
     assert [call.selection.call_id for call in recent_calls(database, use_case="chat", limit=2)] == ["c", "b"]
     assert [call.selection.call_id for call in recent_calls(database, since=NOON + HOUR)] == ["c", "b"]
+
+
+def test_calls_are_counted_all_or_with_exactly_these_tags(database: Database, writer: Writer) -> None:
+    tagged = [
+        Request(use_case="chat", context_tokens=1, tags=tags) for tags in [(("a", "1"), ("b", "ü")), (("a", "1"),)]
+    ]
+    for call_id, request in zip("xyz", [*tagged, None], strict=True):
+        writer.submit(make_selection(call_id, request=request)).result()
+    assert count_calls(database) == 3
+    assert count_calls(database, tags={"b": "ü", "a": "1"}) == 1
+    assert count_calls(database, tags={"a": "2"}) == 0
