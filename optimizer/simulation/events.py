@@ -15,6 +15,14 @@ SHAKY, SHAKY_RATE = "gemini-3.1-flash-lite", 0.45
 SHAKY_FROM, SHAKY_UNTIL = timedelta(hours=14, minutes=30), timedelta(hours=15)
 WORSE, WORSE_FROM, WORSE_BY = "gpt-5.6-luna", timedelta(hours=18), 2.0  # on the scale of ability
 
+# What is told to whoever watches the day, when it happens.
+EVENTS = (
+    (timedelta(), "a SIMULATED day begins: no model is called, nothing is spent, and no call is rated yet"),
+    (CHEAPER_FROM, f"{CHEAPER} gets {CHEAPER_BY:.0%} cheaper, as the catalogue says"),
+    (SHAKY_FROM, f"{SHAKY} fails on {SHAKY_RATE:.0%} of its calls for half an hour; nobody is told"),
+    (WORSE_FROM, f"{WORSE} gets worse; nobody is told"),
+)
+
 GATED = ("business_analytics", "quick_responses", "code_generation")
 
 
