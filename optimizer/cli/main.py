@@ -11,6 +11,7 @@ import click
 from optimizer.cli.app import App, VerbGroup
 from optimizer.cli.calls import explain, rate, select
 from optimizer.cli.config import config
+from optimizer.cli.demo import demo
 from optimizer.cli.ledger import db, rebuild, verify
 from optimizer.cli.prices import prices
 from optimizer.cli.replay import replay
@@ -36,7 +37,7 @@ def cli() -> None:
     """Choose the cheapest language model that is good enough, call by call."""
 
 
-for command in (select, rate, explain, report, verify, rebuild, db, config, prices, replay):
+for command in (demo, select, rate, explain, report, verify, rebuild, db, config, prices, replay):
     cli.add_command(command)
 
 
