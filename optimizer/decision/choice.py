@@ -138,14 +138,18 @@ def floor_votes(chances: FloatArray, cost: FloatArray, eligible: BoolArray, incu
     eligible : ndarray of bool, shape (n_contexts, n_arms)
     incumbent : ndarray of int, shape (n_contexts,)
     """
+    rows = np.arange(len(cost))
+    every = rows[:, None]
     order = np.argsort(np.where(eligible, cost, np.inf), axis=1, kind="stable")
-    chance = np.take_along_axis(np.where(eligible, chances, 0.0), order, axis=1)
+    chance = np.where(eligible, chances, 0.0)[every, order]
     missed = np.cumprod(1.0 - chance, axis=1)
-    won = chance * np.concatenate([np.ones((len(order), 1)), missed[:, :-1]], axis=1)
+    won = chance.copy()
+    won[:, 1:] *= missed[:, :-1]
     votes = np.empty_like(won)
-    np.put_along_axis(votes, order, won, axis=1)
-    rows = np.arange(len(order))
-    heir = np.where(eligible[rows, incumbent], incumbent, np.where(eligible, chances, -1.0).argmax(axis=1))
+    votes[every, order] = won
+    heir = incumbent
+    if not (served := eligible[rows, incumbent]).all():
+        heir = np.where(served, incumbent, np.where(eligible, chances, -1.0).argmax(axis=1))
     votes[rows, heir] += missed[:, -1]
     return np.where(eligible, votes, 0.0)
 

@@ -39,6 +39,8 @@ class Facts:
     paid_usd : ndarray
         Mean of what calls cost, for models without a price; NaN for those that were never paid.
     known : tuple of Known
+    n_ratings : float
+        Faded ratings of the whole use case.
     """
 
     candidates: tuple[Candidate, ...]
@@ -52,6 +54,7 @@ class Facts:
     failure_rate: FloatArray
     paid_usd: FloatArray
     known: tuple[Known, ...]
+    n_ratings: float
 
     def costs(self, context_tokens: FloatArray, output_tokens: float | None = None) -> FloatArray:
         """Return expected dollars of a call, shape (n_lengths, n_candidates); NaN is unknown.

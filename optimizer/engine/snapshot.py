@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 from scipy.special import betaincinv
 
-from optimizer.decision.belief import Belief, FloatArray, IntArray, believe, prior_shift
+from optimizer.decision.belief import Belief, BoolArray, FloatArray, IntArray, believe, prior_shift
 from optimizer.decision.chain import Chain, Settled, Situation, decide, floor_of
 from optimizer.decision.choice import scenarios
 from optimizer.decision.cost import START_OUTPUT_TOKENS, input_ratio, paid_mean, shrunk_mean
@@ -93,7 +93,11 @@ class Snapshot:
             # Unknown is not the others' mean.
             paid_usd=np.where(usage.n_paid.sum(axis=0) > 0, paid_mean(usage)[context], np.nan),
             known=tuple(self._known(context, arm) for arm in arms.tolist()),
+            n_ratings=float(self.arrays.ratings.n[self._contexts_of({route.name})].sum()),
         )
+
+    def _contexts_of(self, use_cases: set[str]) -> BoolArray:
+        return np.array([name in use_cases for name, _ in self.axes.contexts])
 
     def _known(self, context: int, arm: int) -> Known:
         mean, low, high = (round(float(each[context, arm]), 5) for each in (self.belief.mean, self.low, self.high))
@@ -130,9 +134,7 @@ class Snapshot:
         by_context = np.zeros(len(self.axes.contexts))
         by_context[situation.context] = floor
         recent = self.arrays.recent
-        mine = np.array([name in use_cases for name, _ in self.axes.contexts]) & np.isin(
-            np.arange(len(self.axes.contexts)), situation.context
-        )
+        mine = self._contexts_of(use_cases) & np.isin(np.arange(len(self.axes.contexts)), situation.context)
         only = replace(recent, n=recent.n * mine[:, None], total=recent.total * mine[:, None])
         missing = shortfall(only, by_context)
         incumbent = float(situation.traffic @ situation.belief.mean[situation.context, situation.incumbent])
