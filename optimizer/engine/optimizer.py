@@ -16,12 +16,13 @@ from optimizer.catalog import Catalog, load_catalog
 from optimizer.decision.rules import Rule, first_match
 from optimizer.domain import Attempt, Candidate, CostTier, Feedback, Request, Usage
 from optimizer.engine.drawing import Lottery, session_uniform
+from optimizer.engine.forced import can_serve, undrawn
 from optimizer.engine.learning import Learner, View
 from optimizer.engine.outcome import as_usage, checked_amount, checked_rating, checked_word, cost_of, refused
 from optimizer.engine.recent import Recent, Sessions
 from optimizer.engine.segmenters import Segmenters
 from optimizer.engine.snapshot import Snapshot
-from optimizer.errors import InvalidRequest, UnknownMetric, UnknownModel
+from optimizer.errors import InvalidRequest, NoEligibleCandidate, UnknownMetric, UnknownModel
 from optimizer.ledger.calls import StoredCall, read_call
 from optimizer.ledger.database import Database
 from optimizer.ledger.receipt import Receipt
@@ -209,15 +210,13 @@ class Optimizer:
         """Choose for a request that is made already; `select_optimal_model` says how."""
         view = self._learner.view
         route = self._route(request.use_case)
-        lottery = view.lottery(route, request)
         rule = first_match(view.routes.rules, request, route.name)
-        if request.session_id is not None:
-            selection = self._of_session(request.session_id, route, request, lottery)
-        else:
-            model, held_out = lottery.draw(self._random())
-            selection = self._selection(request, lottery.decision, model, held_out)
+        try:
+            selection = self._drawn(request, route, view.lottery(route, request))
+        except NoEligibleCandidate as refused:
+            selection = self._undrawn(view, request, route, rule, refused)
         selection = self._overridden(selection, route, rule)
-        if request.session_id is None:
+        if request.session_id is None or not selection.distribution:
             self._writer.submit(selection)
         else:
             self._writer.submit(selection, *self._sessions.kept(request.session_id, selection))
@@ -230,6 +229,24 @@ class Optimizer:
         if name not in routes.names:
             _log.warning("Unknown use case: it goes to %s", route.name)
         return route
+
+    def _drawn(self, request: Request, route: Route, lottery: Lottery) -> Selection:
+        if request.session_id is not None:
+            return self._of_session(request.session_id, route, request, lottery)
+        model, held_out = lottery.draw(self._random())
+        return self._selection(request, lottery.decision, model, held_out)
+
+    def _undrawn(
+        self, view: View, request: Request, route: Route, rule: Rule | None, refused: NoEligibleCandidate
+    ) -> Selection:
+        """Return who serves by pin or rule where no candidate can; refuse where that model cannot either."""
+        forced = None if rule is None else rule.candidate
+        if request.model is not None:
+            forced = self._candidate(route, request.model)
+        if forced is None or not can_serve(forced, request):
+            raise refused
+        decision = undrawn(view, route, request, refused)
+        return Selection(str(uuid7()), self._clock(), request, decision, forced.model_id, forced.model_id, None)
 
     def _selection(self, request: Request, decision: Decision, model: str, held_out: bool) -> Selection:
         return Selection(
