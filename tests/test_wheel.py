@@ -32,6 +32,18 @@ from optimizer.ledger.schema import migrations_folder, open_database
 
 assert migrations_folder() == package / "migrations", migrations_folder()
 open_database("ledger.db").close()
+
+from optimizer import select_optimal_model
+from optimizer.engine.default import close_default, default_optimizer
+
+selection = select_optimal_model("code_generation", 6000, required_quality=0.85)
+assert selection.model_id in selection.distribution
+default_optimizer().record(selection, usage={"prompt_tokens": 6000, "completion_tokens": 700}, latency_ms=2400.0)
+default_optimizer().rate(selection.call_id, 0.9)
+assert default_optimizer().call(selection.call_id).feedback[0].value == 0.9
+assert select_optimal_model("chat", 300).use_case == "chat"
+close_default()
+assert Path("optimizer.db").is_file()
 """
 
 
@@ -59,10 +71,13 @@ def test_installed_command_answers_outside_the_checkout(fresh_python: Path, tmp_
     command = str(fresh_python.with_name("optimizer"))
     assert _run(command, "--version", cwd=tmp_path).startswith("optimizer 0.")
     assert "gpt-4o" in _run(command, "config", "check", cwd=tmp_path)
+    assert "optimizer explain " in _run(command, "select", "chat", cwd=tmp_path)
+    assert "0 ratings of 1 calls" in _run(command, "report", cwd=tmp_path)
 
 
 def _run(*command: str, cwd: Path) -> str:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    ours = ("PYTHON", "VIRTUAL_ENV", "DATABASE_URL", "LLM_", "PORTKEY_", "OPENROUTER_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
