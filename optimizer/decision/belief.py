@@ -39,7 +39,7 @@ class Pooling:
     dispersion_weight: float = 6.0
     strength: float = 15.0
     strength_low: float = 5.0
-    strength_high: float = 60.0
+    strength_high: float = 30.0
     n_sweeps: int = 6
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from optimizer.decision.belief import FloatArray, RatingSums
 
 HORIZON_CALLS = 200.0
-SURPLUS_CALLS = 20.0
+SURPLUS_CALLS = 50.0
 PACE_LOW, PACE_HIGH = 0.2, 1.5
 _RATIO = 2.0 ** (1 / 128)  # of neighbouring λ on the grid, half a percent
 _GRID_SIZE = 128 * 40
@@ -97,7 +97,7 @@ class Pace:
     def after(self, n: float, spent_usd: float, usd_per_call: float) -> "Pace":
         """Return the pace after `n` more calls that cost `spent_usd` in all, where `usd_per_call` was promised.
 
-        A surplus is kept for 20 calls' worth at most: what nobody needed is not there to be wasted later.
+        A surplus is kept for 50 calls' worth at most: what nobody needed is not there to be wasted later.
         """
         surplus = self.surplus + n * usd_per_call - spent_usd
         return Pace(min(surplus, SURPLUS_CALLS * usd_per_call), self.n + n)

@@ -152,8 +152,7 @@ def _standings(facts: Facts, costs: FloatArray, excluded: Mapping[str, str], sha
 
 def headline(snapshot: Snapshot, route: Route, settled: Settled) -> str:
     """Return what a person should know first where learning has hardly begun; else nothing."""
-    mine = np.array([name == route.name for name, _ in snapshot.axes.contexts])
-    n = float(snapshot.arrays.ratings.n[mine].sum())
+    n = snapshot.facts(route, snapshot.context(route.name, "")).n_ratings
     if settled.holdout == 1.0:
         return f"{n:.0f} ratings: staying on {route.incumbent} until enough is known of it"
     if n < 0.5:

@@ -14,6 +14,7 @@ from optimizer.decision.price import (
     HORIZON_CALLS,
     PACE_HIGH,
     PACE_LOW,
+    SURPLUS_CALLS,
     Pace,
     cheapest_within,
     dearest_above,
@@ -132,6 +133,13 @@ def test_shortfall_by_hand() -> None:
     floor = np.array([0.9, 0.8])
     assert shortfall(RatingSums(n, total, total, np.arange(2)), floor) == pytest.approx(1.0)
     assert shortfall(RatingSums(n, n, n, np.arange(2)), floor) == 0.0
+
+
+def test_a_surplus_that_nobody_needs_is_kept_for_some_calls_only_and_a_debt_whole() -> None:
+    """10 calls of $0.30 where $1 was promised leave $7; a thousand free ones leave 50 calls' worth, not 1,000."""
+    assert Pace().after(10, 3.0, 1.0).surplus == pytest.approx(7.0)
+    assert Pace().after(1_000, 0.0, 1.0).surplus == SURPLUS_CALLS
+    assert Pace().after(10, 500.0, 1.0).surplus == -490.0
 
 
 def test_a_surplus_is_spread_over_the_horizon() -> None:
