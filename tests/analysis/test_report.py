@@ -1,5 +1,6 @@
 """The report, computed by hand on ledgers of a few calls."""
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -172,6 +173,17 @@ def test_flag_that_switches_routing_off_is_said(opened: Open) -> None:
     opt = opened("", LLM_ROUTING_ENABLED="false")
     _call(opt)
     assert "Routing is off (LLM_ROUTING_ENABLED)" in _report(opt).headlines[1]
+
+
+def test_report_is_the_same_on_both_databases(url: str) -> None:
+    """Postgres adds whole numbers up to decimal ones, which JSON does not know."""
+    with Optimizer.open(database=url, environ={}, catalog=CATALOG, clock=lambda: NOON, background=False) as opt:
+        _call(opt, rating=0.9)
+        _call(opt, rating=0.7, pin="gpt-oss-120b", cost_usd=0.0005)
+        found = json.loads(json.dumps(_report(opt).to_dict()))
+    assert found["totals"]["cost_usd"] == pytest.approx(0.005)
+    assert found["totals"]["mean_rating"] == pytest.approx(0.8)
+    assert found["saving"]["saved_usd"] == pytest.approx(0.004)
 
 
 def test_json_keeps_its_keys(opened: Open) -> None:

@@ -88,6 +88,18 @@ def test_upgrade_makes_a_schema_and_then_has_nothing_to_do(tmp_path: Path, capsy
     }
 
 
+@pytest.mark.parametrize("bare_url", ["postgres"], indirect=True)
+def test_postgres_is_upgraded_before_its_first_use(bare_url: str, capsys: Capture) -> None:
+    app = App({"DATABASE_URL": bare_url})
+    for verb in (["verify"], ["select", "chat"]):
+        assert run(cli, verb, app) == 1
+        assert "is empty or of an older version: run `optimizer db upgrade`" in capsys.readouterr().err
+    assert run(cli, ["db", "upgrade"], app) == 0
+    assert "brought from empty to revision" in capsys.readouterr().out
+    for verb in (["select", "chat"], ["verify"], ["report"]):
+        assert run(cli, verb, app) == 0
+
+
 READING = [["verify"], ["rebuild"], ["explain", "x"], ["rate", "x", "1"]]
 
 
