@@ -36,6 +36,13 @@ class View:
     versions: dict[str, Versions]
     lotteries: dict[tuple[object, ...], Lottery] = field(default_factory=dict)
 
+    def route(self, name: str) -> Route:
+        """Return the route of a use case or alias; an unknown one goes to the default, with a warning."""
+        found = self.routes[name]
+        if name not in self.routes.names:
+            _log.warning("Unknown use case: it goes to %s", found.name)
+        return found
+
     def lottery(self, route: Route, request: Request) -> Lottery:
         """Return the decision for requests like this one, made when the first of them comes."""
         segment = self.segmenters.segment_of(route.name, request.features)

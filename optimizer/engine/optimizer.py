@@ -4,37 +4,31 @@ import logging
 import os
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from pydantic import ValidationError
-from uuid_utils import uuid7
 
 from optimizer.catalog import Catalog, load_catalog
-from optimizer.decision.rules import Rule, first_match
 from optimizer.domain import Attempt, Candidate, CostTier, Feedback, Request, Usage
-from optimizer.engine.drawing import Lottery, session_uniform
-from optimizer.engine.forced import can_serve, undrawn
+from optimizer.engine.choosing import Chooser, candidate_of
 from optimizer.engine.learning import Learner, View
 from optimizer.engine.outcome import as_usage, checked_amount, checked_rating, checked_word, cost_of, refused
 from optimizer.engine.recent import Recent, Sessions
 from optimizer.engine.segmenters import Segmenters
 from optimizer.engine.snapshot import Snapshot
-from optimizer.errors import InvalidRequest, NoEligibleCandidate, UnknownMetric, UnknownModel
+from optimizer.errors import InvalidRequest, UnknownMetric
 from optimizer.ledger.calls import StoredCall, read_call
 from optimizer.ledger.database import Database
 from optimizer.ledger.receipt import Receipt
 from optimizer.ledger.schema import open_database
 from optimizer.ledger.writer import Writer
-from optimizer.routes import Route, Routes
-from optimizer.selection import Decision, Selection, Standing
+from optimizer.routes import Routes
+from optimizer.selection import Selection
 from optimizer.settings import Settings, load_settings
 
 DEFAULT_DATABASE = "sqlite:///optimizer.db"
-_ROLL_UP_S = 3_600.0
-_REPRICE_S = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -75,12 +69,13 @@ class Optimizer:
         self.catalog = catalog
         self.database = database
         self._clock = clock
-        self._random = (rng or random.SystemRandom()).random
         self._recent: Recent[str, Selection] = Recent()
         self._sessions = Sessions(database)
         segmenters = Segmenters.load(settings, Path(source).parent)
         self._learner = Learner(settings, catalog, database, segmenters, clock=clock, source=source)
         self._writer = Writer(database, settings.reward_rule, durability=settings.durability)
+        uniform = (rng or random.SystemRandom()).random
+        self._chooser = Chooser(settings.flags, self._sessions, uniform, clock)
         if background:
             self._learner.start()
 
@@ -208,95 +203,13 @@ class Optimizer:
 
     def select(self, request: Request) -> Selection:
         """Choose for a request that is made already; `select_optimal_model` says how."""
-        view = self._learner.view
-        route = self._route(request.use_case)
-        rule = first_match(view.routes.rules, request, route.name)
-        try:
-            selection = self._drawn(request, route, view.lottery(route, request))
-        except NoEligibleCandidate as refused:
-            selection = self._undrawn(view, request, route, rule, refused)
-        selection = self._overridden(selection, route, rule)
+        selection = self._chooser.choose(self._learner.view, request)
         if request.session_id is None or not selection.distribution:
             self._writer.submit(selection)
         else:
             self._writer.submit(selection, *self._sessions.kept(request.session_id, selection))
         self._recent.keep(selection.call_id, selection)
         return selection
-
-    def _route(self, name: str) -> Route:
-        routes = self._learner.view.routes
-        route = routes[name]
-        if name not in routes.names:
-            _log.warning("Unknown use case: it goes to %s", route.name)
-        return route
-
-    def _drawn(self, request: Request, route: Route, lottery: Lottery) -> Selection:
-        if request.session_id is not None:
-            return self._of_session(request.session_id, route, request, lottery)
-        model, held_out = lottery.draw(self._random())
-        return self._selection(request, lottery.decision, model, held_out)
-
-    def _undrawn(
-        self, view: View, request: Request, route: Route, rule: Rule | None, refused: NoEligibleCandidate
-    ) -> Selection:
-        """Return who serves by pin or rule where no candidate can; refuse where that model cannot either."""
-        forced = None if rule is None else rule.candidate
-        if request.model is not None:
-            forced = self._candidate(route, request.model)
-        if forced is None or not can_serve(forced, request):
-            raise refused
-        decision = undrawn(view, route, request, refused)
-        return Selection(str(uuid7()), self._clock(), request, decision, forced.model_id, forced.model_id, None)
-
-    def _selection(self, request: Request, decision: Decision, model: str, held_out: bool) -> Selection:
-        return Selection(
-            str(uuid7()),
-            self._clock(),
-            request,
-            decision,
-            model,
-            model,
-            decision.distribution[model],
-            None,
-            held_out,
-        )
-
-    def _of_session(self, session_id: str, route: Route, request: Request, lottery: Lottery) -> Selection:
-        """Return the session's model while it is eligible; else the one its own number draws."""
-        decision = lottery.decision
-        known = self._sessions.model_of(route.name, session_id)
-        if known is not None and known in decision.distribution:
-            turn = self._selection(request, decision, known, held_out=False)
-            return replace(turn, propensity=None, overridden_by="session")
-        model, held_out = lottery.draw(session_uniform(route.name, session_id))
-        return self._selection(request, decision, model, held_out)
-
-    def _overridden(self, selection: Selection, route: Route, rule: Rule | None) -> Selection:
-        """Return the selection with what stands above the draw: pin, rule, flags."""
-        flags, pin = self.settings.flags, selection.request.model
-        if pin is not None:
-            return self._served_by(selection, self._candidate(route, pin), "pin")
-        if rule is not None:
-            return self._served_by(selection, rule.candidate, f"rule:{rule.name}")
-        if not flags.routing:
-            return self._served_by(selection, self._candidate(route, route.incumbent), "flag:routing")
-        if not flags.cost_optimization:
-            return self._served_by(selection, self._candidate(route, route.incumbent), "observe")
-        return selection
-
-    @staticmethod
-    def _served_by(selection: Selection, candidate: Candidate, why: str) -> Selection:
-        decision = selection.decision
-        if candidate.model_id not in decision.by_model:
-            guest = Standing(candidate, f"not a candidate; serves by {why}")
-            decision = replace(decision, standings=(*decision.standings, guest))
-        return replace(selection, decision=decision, model_id=candidate.model_id, overridden_by=why)
-
-    def _candidate(self, route: Route, model: str) -> Candidate:
-        for candidate in (*route.candidates, *route.fallbacks):
-            if candidate.model_id == model:
-                return candidate
-        raise UnknownModel(model, tuple(candidate.model_id for candidate in route.candidates))
 
     # What came of it
 
@@ -380,7 +293,7 @@ class Optimizer:
     def _give(self, call_id: str, value: float | None, metric: str | None, rater: str) -> None:
         if not rater or len(rater) > 200:
             raise InvalidRequest("rater", "a name of 1 to 200 characters")
-        metrics = self._route(self._selected(call_id).use_case).settings.metrics
+        metrics = self._learner.view.route(self._selected(call_id).use_case).settings.metrics
         if metric is not None and metric not in metrics.names:
             raise UnknownMetric(metric, metrics.names)
         self._settle(self._writer.submit(Feedback(call_id, metric or metrics.quality, rater, value, self._clock())))
@@ -391,7 +304,7 @@ class Optimizer:
     def _who_served(self, selection: Selection, model: str | None) -> Candidate:
         if model is None or model in selection.decision.by_model:
             return selection.decision.by_model[model or selection.model_id].candidate
-        return self._candidate(self._route(selection.use_case), model)
+        return candidate_of(self._learner.view.route(selection.use_case), model)
 
     def _settle(self, receipt: Receipt) -> None:
         if self.settings.durability == "sync":
