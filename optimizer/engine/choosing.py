@@ -6,6 +6,7 @@ from datetime import datetime
 
 from uuid_utils import uuid7
 
+from optimizer.decision.eligibility import Limits, exclusions
 from optimizer.decision.rules import Rule, first_match
 from optimizer.domain import Candidate, Request
 from optimizer.engine.drawing import Lottery, session_uniform
@@ -98,8 +99,8 @@ class Chooser:
         """Return the selection with what stands above the draw: pin, rule, flags."""
         flags, pin = self.flags, selection.request.model
         if pin is not None:
-            return self._served_by(selection, candidate_of(route, pin), "pin")
-        if rule is not None:
+            return self._served_by(selection, _able(candidate_of(route, pin), route, selection.request), "pin")
+        if rule is not None and can_serve(rule.candidate, selection.request):
             return self._served_by(selection, rule.candidate, f"rule:{rule.name}")
         if not flags.routing:
             return self._served_by(selection, candidate_of(route, route.incumbent), "flag:routing")
@@ -114,6 +115,14 @@ class Chooser:
             guest = Standing(candidate, f"not a candidate; serves by {why}")
             decision = replace(decision, standings=(*decision.standings, guest))
         return replace(selection, decision=decision, model_id=candidate.model_id, overridden_by=why)
+
+
+def _able(candidate: Candidate, route: Route, request: Request) -> Candidate:
+    """Return a pinned candidate that can serve; refuse one whose window or abilities do not suffice."""
+    if not can_serve(candidate, request):
+        reasons = exclusions(request, (candidate,), {}, Limits(needs_cost=False))
+        raise NoEligibleCandidate(route.name, reasons, "pin another model, or none")
+    return candidate
 
 
 def candidate_of(route: Route, model: str) -> Candidate:

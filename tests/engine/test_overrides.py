@@ -74,6 +74,20 @@ def test_nobody_is_forced_who_cannot_serve_either(opened: Open, asked: dict) -> 
         opened(text).select_optimal_model("chat", needs_vision=True, **asked)
 
 
+def test_rule_does_not_send_a_call_where_it_cannot_be_served(opened: Open) -> None:
+    """gpt-oss-120b sees no images, so such a request is decided as if the rule were not there."""
+    text_only = "routing:\n  rules:\n    - {name: oss, condition: context_tokens > 100, model: gpt-oss-120b}\n"
+    opt = opened(pool(rest=text_only))
+    assert opt.select_optimal_model("chat", 200).overridden_by == "rule:oss"
+    assert opt.select_optimal_model("chat", 200, needs_vision=True).overridden_by is None
+
+
+def test_pin_that_cannot_serve_is_refused(opened: Open) -> None:
+    opt = opened(pool())
+    with pytest.raises(NoEligibleCandidate, match=r"128,000.*pin another model"):
+        opt.select_optimal_model("chat", 128_001, model=DEAR)
+
+
 def test_pin_serves_while_the_draw_is_noted(opened: Open) -> None:
     opt = opened(pool())
     selection = opt.select_optimal_model("chat", model=CHEAP)
