@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import which
 
 import click
 from rich.console import Console
@@ -66,7 +67,15 @@ def demo(ctx: click.Context, *, seed: int, n_calls: int, force: bool, as_json: b
     if as_json:
         show_json(found)
     else:
-        show_summary(found, options)
+        show_summary(found, options, _command())
+
+
+def _command() -> str:
+    """Return what to type for this very program: after `make demo`, it is not on the path."""
+    started = sys.argv[0]
+    if which("optimizer") is None and Path(started).name == "optimizer":
+        return started
+    return "optimizer"
 
 
 def _file(database: str | None) -> Path:

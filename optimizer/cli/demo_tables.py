@@ -16,8 +16,8 @@ _WORTH_NAMING = 0.005
 _TELLING = 0.02  # a share that moves less has hardly moved
 
 
-def show_summary(found: Json, options: str) -> None:
-    """Print everything; `options` lead the other verbs to the same ledger."""
+def show_summary(found: Json, options: str, command: str = "optimizer") -> None:
+    """Print everything; `options` lead the other verbs to the same ledger, `command` is how to call us here."""
     _paragraph(_what_it_is(found))
     _show_money(found)
     _paragraph(_savings_in_words(found["total"]))
@@ -28,7 +28,7 @@ def show_summary(found: Json, options: str) -> None:
     for event in _events(found):
         _paragraph(event, indent="  ")
     click.echo("\nWhere to look next")
-    for line in _next(found, options):
+    for line in _next(found, options, command):
         click.echo(f"  {line}")
 
 
@@ -102,7 +102,8 @@ def _floors_in_words(found: Json) -> str:
         of = " of the incumbent's true quality on the same prompts" if asked.endswith("%") else ""
         floor = (
             f"The floor is {asked}{of}. {objective} asks it of the mean over all traffic, the last line: one use case "
-            "may lie below it while others lie above. "
+            f"may lie below it while others lie above. `required_quality: {asked}` in a use case's settings asks it of "
+            "that one alone. "
         )
     return floor + (
         "Ratings are not the truth: few answers are rated, bad ones more often, and users of chat and quick_responses "
@@ -161,9 +162,9 @@ def _reaction(decline: Json) -> str:
     return f"By midnight the optimizer has hardly noticed: {heard}."
 
 
-def _next(found: Json, options: str) -> Iterator[str]:
-    yield f"optimizer report {options}"
-    yield f"optimizer explain {found['explain_call_id']} {options}"
+def _next(found: Json, options: str, command: str) -> Iterator[str]:
+    yield f"{command} report {options}"
+    yield f"{command} explain {found['explain_call_id']} {options}"
     yield f"    ({found['explain_why']})"
-    yield f"optimizer verify {options}"
+    yield f"{command} verify {options}"
     yield "notebooks/first_look.ipynb, which reads the same ledger: where the money went, what was chosen and why"
