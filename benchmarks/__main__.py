@@ -1,0 +1,31 @@
+"""Runs benchmarks by name: `python -m benchmarks [name …]`; without a name, all of them; `--list` names them."""
+
+import importlib
+import sys
+
+BENCHMARKS = {
+    "decision_speed": "how long a choice takes",
+    "ledger_throughput": "the ledger next to the bare driver",
+    "figures": "quality and savings on recorded data, through the production replay",
+}
+
+
+def main() -> None:
+    """Run what the command line names; options belong to the benchmark before them."""
+    given = sys.argv[1:]
+    if given == ["--list"]:
+        for name, what in BENCHMARKS.items():
+            print(f"{name:<20} {what}")
+        return
+    names = [word for word in given if word in BENCHMARKS]
+    if given and given[0] not in BENCHMARKS:
+        sys.exit(f"no benchmark {given[0]!r}; known: {', '.join(BENCHMARKS)}")
+    options = [word for word in given if word not in BENCHMARKS]
+    for name in names or BENCHMARKS:
+        print(f"\n{name}: {BENCHMARKS[name]}\n", flush=True)
+        sys.argv = [name, *(options if len(names) == 1 else [])]
+        importlib.import_module(f"benchmarks.{name}").main()
+
+
+if __name__ == "__main__":
+    main()
