@@ -284,7 +284,7 @@ def _asked(decision: Decision) -> str:
     return {
         "quality": "Asked: the best quality, whatever it costs.",
         "floor": f"Asked: the cheapest model whose quality is at least {wanted}.",
-        "average": f"Asked: a mean quality over all traffic of at least {wanted}, for as little money as possible.",
+        "average": f"Asked: a mean quality over the traffic of at least {wanted}, for as little money as possible.",
         "value": f"Asked: the best value, where quality from 0 to 1 is worth ${amount}.",
         "budget": f"Asked: the best quality for ${amount} a call on average.",
     }[kind]

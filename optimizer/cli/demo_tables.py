@@ -101,9 +101,9 @@ def _floors_in_words(found: Json) -> str:
         asked = objective.removeprefix("average:")
         of = " of the incumbent's true quality on the same prompts" if asked.endswith("%") else ""
         floor = (
-            f"The floor is {asked}{of}. {objective} asks it of the mean over all traffic, the last line: one use case "
-            f"may lie below it while others lie above. `required_quality: {asked}` in a use case's settings asks it of "
-            "that one alone. "
+            f"The floor is {asked}{of}. {objective} asks it of the mean over the use cases that have the same "
+            "incumbent, as far as ratings tell: of two of them, one may lie below while the other lies above. "
+            f"`required_quality: {asked}` in a use case's settings asks it of every choice there. "
         )
     return floor + (
         "Ratings are not the truth: few answers are rated, bad ones more often, and users of chat and quick_responses "

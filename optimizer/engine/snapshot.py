@@ -105,11 +105,18 @@ class Snapshot:
         return Known(mean, low, high, round(float(self.belief.n[context, arm]), 2), latency)
 
     def _together(self, route: Route, chain: Chain) -> tuple[Route, ...]:
-        """Return the routes solved with this one: those that ask for the same floor, by the same settings."""
+        """Return the routes solved with this one: those that share its floor, and the settings it is held by.
+
+        Shares of two incumbents are two floors: what one use case has to spare must not pay for another's failures.
+        """
         if chain.objective.kind not in ("floor", "average"):
             return (route,)
-        alike = tuple(r for r in self.routes.by_use_case.values() if chain_of(r) == chain)
-        return alike if any(r.name == route.name for r in alike) else (route,)
+        alike = tuple(
+            each
+            for each in self.routes.by_use_case.values()
+            if chain_of(each) == chain and (not chain.objective.relative or each.incumbent == route.incumbent)
+        )
+        return alike if any(each.name == route.name for each in alike) else (route,)
 
     def _solved(self, together: tuple[Route, ...], chain: Chain, guess: float) -> Settled:
         situation = self._traffic(together)
