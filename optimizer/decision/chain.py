@@ -13,7 +13,7 @@ from optimizer.decision.price import cheapest_within, highest_price
 from optimizer.domain import Objective
 
 _LEAST_EXPLORATION = 1e-4
-_OCTAVES_BELOW, _N_PRICES = 8, 11  # λ from 2⁻⁸ to 2¹² quality for the dearest call, every second power of 2
+_OCTAVES_BELOW, _N_PRICES = 8, 11  # λ from 2⁻⁸ to 2¹² quality for the incumbent's dearest call, every second power of 2
 INCUMBENT_MARGIN = 0.97  # within 3% of cost the incumbent sorts first
 
 
@@ -157,7 +157,8 @@ def warming_up(situation: Situation, objective: Objective) -> bool:
     if not objective.relative:
         return not situation.belief.n.any()
     measured = {(int(c), int(arm)) for c, arm in zip(situation.context, situation.incumbent, strict=True)}
-    return sum(float(situation.belief.n[cell]) for cell in measured) < WARM_UP_RATINGS
+    # Forty that have faded by a trifle are forty still.
+    return sum(float(situation.belief.n[cell]) for cell in measured) < WARM_UP_RATINGS - 0.5
 
 
 def floor_of(situation: Situation, objective: Objective) -> FloatArray:
@@ -261,8 +262,8 @@ def _cheapest_mixture(votes: "_Votes", floor: float) -> tuple[float, float]:
     """
     if votes.holdout == 1.0:
         return 0.0, 0.0
-    dearest = float(votes.cost.max(initial=0.0)) or 1.0
-    first = math.floor(math.log2(1.0 / dearest)) - _OCTAVES_BELOW
+    # Measured by the incumbent's cost, so that a newcomer moves the grid, and with it anybody's share, by nothing.
+    first = math.floor(math.log2(1.0 / votes.incumbent_usd)) - _OCTAVES_BELOW
     prices = (0.0, *(2.0 ** (first + 2 * i) for i in range(_N_PRICES)))
     found = {price: votes.mixture(price, floor) for price in prices}
     for step in (2.0, 2.0**0.5, 2.0**0.25):
@@ -297,6 +298,12 @@ class _Votes:
     @cached_property
     def highest(self) -> float:
         return highest_price(self.situation.cost, self.situation.eligible)
+
+    @cached_property
+    def incumbent_usd(self) -> float:
+        """Expected dollars of the incumbent's dearest call; $1 where it costs nothing or is not known."""
+        at = self.situation
+        return float(self.cost[np.arange(len(at.incumbent)), at.incumbent].max(initial=0.0)) or 1.0
 
     def steps(self, price: float, kept: float = 0.0) -> tuple[tuple[str, FloatArray], ...]:
         votes = self.votes(price)
