@@ -16,7 +16,8 @@ from optimizer.ledger.schema import open_database
 from optimizer.simulation.demo import Clock, Day
 from tests.simulation.day import SETTINGS, START, a_day
 
-WORLD = a_day(6, 400)
+N_CALLS = 1_200  # enough for a cheaper model to be chosen and rated
+WORLD = a_day(6, N_CALLS)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
 
 def test_book_stands_at_the_last_call(book: Book) -> None:
     assert timedelta() < book.at - WORLD.arrivals[-1].at <= timedelta(seconds=1)
-    assert book.report.totals.n_calls == 400
+    assert book.report.totals.n_calls == N_CALLS
     assert book.snapshot.at == book.at
 
 
@@ -49,7 +50,7 @@ def test_words_are_the_reports_numbers(book: Book) -> None:
     assert saving is not None
     assert saving.share is not None
     first, second, third = in_words(book).splitlines()
-    assert first.startswith(f"Money: 400 calls cost ${cost:,.2f}, ")
+    assert first.startswith(f"Money: {N_CALLS:,} calls cost ${cost:,.2f}, ")
     assert first.endswith(f"so {saving.share:.0%} was saved.")
     assert second.startswith("Choice: ")
     assert f"{book.report.totals.n_rated:,} rated calls" in third
@@ -60,7 +61,7 @@ def test_money_is_paid_and_saved(book: Book) -> None:
     assert found["baseline_usd"].is_sorted(descending=True)
     gap = found["paid_usd"] + found["saved_usd"] - found["baseline_usd"]
     assert gap.abs().max() == pytest.approx(0.0, abs=1e-9)
-    assert found["calls"].sum() == 400
+    assert found["calls"].sum() == N_CALLS
 
 
 def test_spending_sums_to_the_whole(book: Book) -> None:
