@@ -110,8 +110,8 @@ class Pace:
     def average_target(self, floor: float, incumbent: float) -> float:
         """Return the mean quality to aim at: as many calls ahead as lie behind make up for the shortfall so far.
 
-        At most half of the room between the floor and the incumbent's mean quality goes into that, so that learning,
+        At most a third of the room between the floor and the incumbent's mean quality goes into that, so that learning,
         which costs quality, never stops.
         """
-        room = max(incumbent - floor, 0.0) / 2.0
+        room = max(incumbent - floor, 0.0) / 3.0
         return floor + min(max(-self.surplus, 0.0) / max(self.n, HORIZON_CALLS), room)
