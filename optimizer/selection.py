@@ -291,8 +291,9 @@ def _asked(decision: Decision) -> str:
 
 
 def _weighing(decision: Decision) -> list[str]:
-    if decision.price is None:
-        return []
+    alone = decision.distribution.get(decision.incumbent) == 1.0
+    if decision.price is None or (alone and decision.headline):
+        return []  # nothing is weighed while the incumbent serves alone
     if decision.price == 0.0:
         return ["So cost plays no part in the choice now."]
     return [f"So 0.01 more quality is worth up to ${0.01 / decision.price:.2g} a call."]
