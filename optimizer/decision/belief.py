@@ -1,7 +1,7 @@
 """From rating sums to Beta beliefs: dispersion, additive pooling, empirical-Bayes strength, temperature."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,8 @@ class Belief:
         Share of the spread that draws use.
     centre : float
         Learned quality of an average model in an average use case.
+    doubted : ndarray, shape (n_contexts, n_arms), optional
+        The strength with what is not known of the model's effect counted too: all its cells may start wrong together.
     """
 
     mean: FloatArray
@@ -90,6 +92,7 @@ class Belief:
     n: FloatArray
     temperature: FloatArray
     centre: float
+    doubted: FloatArray | None = None
 
     def cell(self, context: int, arms: IntArray) -> "Belief":
         """Return the belief about some arms of one context, the only context then."""
@@ -99,7 +102,12 @@ class Belief:
             self.n[context : context + 1, arms],
             self.temperature[..., arms] if self.temperature.ndim == 1 else self.temperature[context, arms],
             self.centre,
+            None if self.doubted is None else self.doubted[context : context + 1, arms],
         )
+
+    def wide(self) -> "Belief":
+        """Return the belief with the doubt about models' effects in its spread."""
+        return self if self.doubted is None else replace(self, strength=self.doubted)
 
     def tempered(self) -> FloatArray:
         """Return the strength of the Beta with the same mean and `temperature` times the spread.
@@ -151,7 +159,27 @@ def believe(
     else:
         mean, kappa = mean[ratings.use_case], kappa[ratings.use_case]
     temperature = np.clip(2.0 / np.sqrt(np.maximum(ratings.n.sum(axis=0), 4.0)), coldest, 1.0)
-    return Belief(mean, kappa / dispersion, ratings.n, temperature, centre)
+    doubted = _doubted(use_cases, ratings.n, mean, kappa, dispersion, pooling)
+    return Belief(mean, kappa / dispersion, ratings.n, temperature, centre, doubted)
+
+
+def _doubted(
+    use_cases: "_UseCaseSums",
+    n: FloatArray,
+    mean: FloatArray,
+    kappa: FloatArray,
+    dispersion: FloatArray,
+    pooling: Pooling,
+) -> FloatArray:
+    """Return the strength by the law of total variance: a cell's own spread, and that of its model's effect.
+
+    The effect's log odds have about the inverse of its information as variance; κ₀/κ of it reaches the cell.
+    """
+    slope = pooling.centre * (1.0 - pooling.centre)
+    information = (use_cases.n.sum(axis=0) / dispersion + pooling.effect_weight) * slope
+    coin = mean * (1.0 - mean)
+    variance = coin * dispersion / kappa + ((kappa - n) / kappa * coin) ** 2 / information
+    return np.asarray(coin / variance)
 
 
 def prior_shift(scores: FloatArray) -> FloatArray:

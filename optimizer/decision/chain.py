@@ -65,7 +65,7 @@ class Settled:
     """What is solved over all rows together and then holds for any one of them.
 
     `holdout` is 1 while the incumbent warms up; `floor` is the mean quality that `average` asks for, and `kept` the
-    share that the incumbent keeps to hold it.
+    share that the incumbent keeps to hold it; `wide` says that a budget has room, so draws doubt models' effects, too.
     """
 
     price: float | None
@@ -73,6 +73,7 @@ class Settled:
     exploration: float
     floor: float | None = None
     kept: float = 0.0
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,14 @@ class Shares:
     exploration: float = 0.0
     holdout: float = 0.0
     kept: float = 0.0
+    wide: bool = False
     steps: tuple[tuple[str, FloatArray], ...] = field(default=())
 
     @property
     def settled(self) -> Settled:
         """What holds for other rows of the same chain, too."""
         floor = None if self.price is None or self.threshold is None else float(self.threshold[0])
-        return Settled(self.price, self.holdout, self.exploration, floor, self.kept)
+        return Settled(self.price, self.holdout, self.exploration, floor, self.kept, self.wide)
 
 
 def needs_incumbent(objective: Objective) -> bool:
@@ -212,7 +214,7 @@ def _scored(situation: Situation, chain: Chain, target: float | None, settled: S
     if settled is None:
         settled = _settle(situation, chain, target, guess)
     anchored = settled.holdout > 0.0 or chain.objective.kind == "average"
-    votes = _Votes(situation, settled.holdout, settled.exploration, anchored)
+    votes = _Votes(situation, settled.holdout, settled.exploration, settled.wide, anchored)
     steps = votes.steps(settled.price or 0.0, settled.kept)
     threshold = None if settled.floor is None else np.full(len(situation.incumbent), settled.floor)
     return Shares(
@@ -222,6 +224,7 @@ def _scored(situation: Situation, chain: Chain, target: float | None, settled: S
         exploration=settled.exploration,
         holdout=settled.holdout,
         kept=settled.kept,
+        wide=settled.wide,
         steps=steps,
     )
 
@@ -229,7 +232,7 @@ def _scored(situation: Situation, chain: Chain, target: float | None, settled: S
 def _settle(situation: Situation, chain: Chain, target: float | None, guess: float) -> Settled:
     objective, holdout = chain.objective, _held(situation, chain)
     anchored = holdout > 0.0 or objective.kind == "average"
-    votes = _Votes(situation, holdout, 0.0 if holdout == 1.0 else chain.exploration, anchored)
+    votes = _Votes(situation, holdout, 0.0 if holdout == 1.0 else chain.exploration, False, anchored)
     if objective.kind == "average":
         floor = average_floor(situation, objective)
         price, kept = _cheapest_mixture(votes, floor if target is None else target)
@@ -237,7 +240,7 @@ def _settle(situation: Situation, chain: Chain, target: float | None, guess: flo
     if objective.kind == "budget":
         wanted = objective.amount if target is None else target
         price, votes = _within(votes, wanted or 0.0, guess)
-        return Settled(price, holdout, votes.exploration)
+        return Settled(price, holdout, votes.exploration, wide=votes.wide)
     price = 0.0 if objective.amount is None else 1.0 / objective.amount
     return Settled(price, holdout, votes.exploration)
 
@@ -247,6 +250,10 @@ def _within(votes: "_Votes", target_usd: float, guess: float) -> tuple[float, "_
     if votes.spend(votes.highest) > target_usd:
         return votes.highest, replace(votes, exploration=0.0)
     price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
+    if price == 0.0:
+        # The budget has room left: let it pay for what may be wrong about the dear models.
+        votes = replace(votes, wide=True)
+        price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
     while votes.exploration > _LEAST_EXPLORATION and votes.spend(price) > target_usd:
         votes = replace(votes, exploration=votes.exploration / 2.0)
         price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
@@ -280,11 +287,14 @@ class _Votes:
     situation: Situation
     holdout: float
     exploration: float
+    wide: bool = False  # whether draws doubt the models' effects, too
     anchored: bool = False  # whether the incumbent is left in, votes or none, because the floor may need it
 
     @cached_property
     def theta(self) -> FloatArray:
         at = self.situation
+        if self.wide:
+            return scenarios(at.belief.wide(), at.cells, at.models)
         return scenarios(at.belief, at.cells, at.models) if at.theta is None else at.theta
 
     @cached_property

@@ -277,3 +277,15 @@ def test_evidence_is_not_modified(seed: int) -> None:
     for values in (ratings.n, ratings.total, ratings.square, ratings.use_case):
         values.setflags(write=False)
     believe(ratings)
+
+
+def test_doubt_about_models_widens_beliefs_and_fades_with_their_ratings() -> None:
+    """A model rated elsewhere 10,000 times may differ here only as cells do; a new one may be another altogether."""
+    n = np.array([[0.0, 0.0], [10_000.0, 0.0]])
+    found = believe(RatingSums(n, 0.8 * n, 0.8 * n, np.arange(2)))
+    wide = found.wide()
+    assert (wide.strength <= found.strength).all()
+    ratio = wide.strength / found.strength
+    assert ratio[0, 0] > 0.98
+    assert ratio[0, 1] < 0.6
+    assert_allclose(wide.mean, found.mean)

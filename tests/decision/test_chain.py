@@ -337,3 +337,17 @@ def test_logged_propensities_are_exact(objective: str) -> None:
 def test_the_same_situation_gives_the_same_shares(seed: int, settings_: Chain) -> None:
     first, second = (decide(some_situation(seed), settings_) for _ in range(2))
     assert_array_equal(first.shares, second.shares)
+
+
+def test_a_budget_with_room_doubts_what_it_believes_of_models() -> None:
+    """At λ = 0 the belief with doubt decides, alone and by row; a budget that binds keeps to the plain one."""
+    doubted = replace(close_race().belief, doubted=np.full((2, 5), 4.0))
+    situation = replace(close_race(), belief=doubted)
+    roomy, tight = (decide(situation, chain(f"budget:{usd}", exploration=0.0)) for usd in ("1", "0.0004"))
+    assert (roomy.price, roomy.wide, tight.wide) == (0.0, True, False)
+    wide = replace(situation, belief=doubted.wide())
+    assert_array_equal(roomy.shares, at_price(wide, chain("quality", exploration=0.0), 0.0).shares)
+    assert_array_equal(
+        roomy.shares, decide(situation, chain("budget:1", exploration=0.0), settled=roomy.settled).shares
+    )
+    assert_array_equal(tight.shares, decide(close_race(), chain("budget:0.0004", exploration=0.0)).shares)
