@@ -1,4 +1,4 @@
-"""The price λ of a dollar in units of quality: solved for a spend or a mean quality, and paced from block to block."""
+"""The price λ of a dollar in units of quality: solved for a spend, and paced from block to block."""
 
 import math
 from collections.abc import Callable
@@ -29,14 +29,6 @@ def cheapest_within(spend: Callable[[float], float], target_usd: float, highest:
         Where to look first, such as the last solution. It saves time and changes nothing: solutions lie on one grid.
     """
     return _first(lambda price: spend(price) <= target_usd, highest, guess)
-
-
-def dearest_above(quality: Callable[[float], float], target: float, highest: float, guess: float = 0.0) -> float:
-    """Return the largest λ at which the expected mean quality still reaches the target; 0 where none does."""
-    if quality(highest) >= target:
-        return highest
-    missed = _first(lambda price: quality(price) < target, highest, guess)
-    return missed / _RATIO
 
 
 def _first(holds: Callable[[float], bool], highest: float, guess: float) -> float:

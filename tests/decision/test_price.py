@@ -17,7 +17,6 @@ from optimizer.decision.price import (
     SURPLUS_CALLS,
     Pace,
     cheapest_within,
-    dearest_above,
     highest_price,
     shortfall,
 )
@@ -56,34 +55,17 @@ def test_cheapest_within_is_the_first_price_of_a_scan(seed: int, guess: float) -
     assert cheapest_within(spend, spend.target, HIGHEST, guess) == expected
 
 
-@given(seeds, guesses)
-@settings(max_examples=200)
-def test_dearest_above_is_the_last_price_of_a_scan(seed: int, guess: float) -> None:
-    quality = Falling(seed)
-    above = np.flatnonzero(quality.on_grid() >= quality.target)
-    found = dearest_above(quality, quality.target, HIGHEST, guess)
-    if quality(HIGHEST) >= quality.target:
-        assert found == HIGHEST
-    elif not len(above):
-        assert found == 0.0
-    else:
-        assert found == pytest.approx(GRID[above[-1]], rel=0.006)
-        assert quality(found) >= quality.target
-
-
 @given(seeds, guesses, guesses)
 def test_the_guess_never_changes_the_answer(seed: int, one: float, other: float) -> None:
     curve = Falling(seed)
-    for solve in (cheapest_within, dearest_above):
-        assert solve(curve, curve.target, HIGHEST, one) == solve(curve, curve.target, HIGHEST, other)
+    found = [cheapest_within(curve, curve.target, HIGHEST, guess) for guess in (one, other)]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("guess", [0.0, 1e-9, 1.0, HIGHEST])
 def test_what_never_holds_takes_the_highest_price_and_what_always_holds_none(guess: float) -> None:
     assert cheapest_within(lambda _: 2.0, 1.0, HIGHEST, guess) == HIGHEST
     assert cheapest_within(lambda _: 0.5, 1.0, HIGHEST, guess) == 0.0
-    assert dearest_above(lambda _: 0.5, 1.0, HIGHEST, guess) == 0.0
-    assert dearest_above(lambda _: 2.0, 1.0, HIGHEST, guess) == HIGHEST
 
 
 def test_a_good_guess_saves_most_of_the_search() -> None:
