@@ -14,6 +14,7 @@ ObjectiveKind = Literal["quality", "floor", "average", "value", "budget"]
 Gateway = Literal["portkey", "openrouter", "direct"]
 CostTier = Literal["economy", "standard", "premium"]
 CostSource = Literal["reported", "priced", "estimated", "unknown"]
+Reuse = Literal["cache", "in_flight"]
 Family = Literal["code", "tools", "reasoning", "knowledge", "chat", "writing", "long_context", "instruction"]
 
 NANO_USD = 1_000_000_000
@@ -232,6 +233,8 @@ class Attempt:
         A short word such as `timeout`; None if it succeeded. Never free text.
     cost_nano_usd : int or None
         Billionths of a dollar; None is unknown.
+    reused : {"cache", "in_flight"} or None
+        Where the reply is another call's: it cost nothing, and teaches nothing.
     """
 
     call_id: str
@@ -249,6 +252,7 @@ class Attempt:
     usage: Usage | None = None
     cost_nano_usd: int | None = None
     cost_source: CostSource = "unknown"
+    reused: Reuse | None = None
 
 
 @dataclass(frozen=True, slots=True)

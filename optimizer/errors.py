@@ -4,7 +4,8 @@ Every error the package raises on purpose is an `OptimizerError`; its message na
 No message ever holds a prompt, a reply or a key.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 
 class OptimizerError(Exception):
@@ -121,3 +122,190 @@ class LedgerNotUpgraded(LedgerError):
 
 class NotALedger(LedgerError):
     """The file or database holds something else."""
+
+
+class GatewayError(OptimizerError):
+    """An attempt at a call failed; nothing of the prompt, the reply or the provider's own words is kept.
+
+    Attributes
+    ----------
+    kind : str
+        One short word for ledger and metrics.
+    retryable : bool
+        Whether the same candidate may answer if it is asked again.
+    gateway_wide : bool
+        Whether the gateway itself is in trouble, so that its other models would fail too.
+    status : int or None
+        HTTP status; None where there was no reply.
+    retry_after_s : float or None
+        How long the gateway asks us to wait.
+    """
+
+    kind = "gateway"
+    retryable = False
+    gateway_wide = False
+    meaning = "the gateway call failed"
+
+    def __init__(
+        self,
+        *,
+        gateway: str,
+        model_id: str | None = None,
+        status: int | None = None,
+        provider: str | None = None,
+        retry_after_s: float | None = None,
+        code: str | None = None,
+    ) -> None:
+        self.gateway = gateway
+        self.model_id = model_id
+        self.status = status
+        self.provider = provider
+        self.retry_after_s = retry_after_s
+        self.code = code  # a word from a list that we know, never free text
+        whom = f"{model_id} through {gateway}" if model_id else gateway
+        details = [str(part) for part in (status and f"HTTP {status}", code) if part]
+        super().__init__(f"{whom}: {self.meaning}" + (f" ({', '.join(details)})" if details else ""))
+
+
+class GatewayUnreachable(GatewayError):
+    """No connection came about (refused, no such name, TLS): nothing was sent."""
+
+    kind, retryable, gateway_wide = "unreachable", True, True
+    meaning = "no connection; is the base URL right, and the gateway up?"
+
+
+class ConnectionBroken(GatewayError):
+    """The connection ended before the reply was whole; it may have been served and charged."""
+
+    kind, retryable = "connection_broken", True
+    meaning = "the connection broke before the reply was whole"
+
+
+class GatewayTimeout(GatewayError):
+    """No reply in time; it may still be served and charged."""
+
+    kind, retryable = "timeout", True
+    meaning = "no reply in time"
+
+
+class RateLimited(GatewayError):
+    """Too many requests, at the gateway or at the provider."""
+
+    kind, retryable = "rate_limit", True
+    meaning = "too many requests"
+
+
+class OutOfCredit(GatewayError):
+    """The account, key or budget at the gateway or provider is used up: asking again is useless."""
+
+    kind = "credit"
+    meaning = "the account, key or budget there is used up; add credit or raise its limit"
+
+
+class Unauthorized(GatewayError):
+    """The key is missing, wrong or expired."""
+
+    kind, gateway_wide = "auth", True
+    meaning = "the key is missing, wrong or expired"
+
+
+class Forbidden(GatewayError):
+    """The key lacks a right, or a policy forbids the model."""
+
+    kind = "forbidden"
+    meaning = "the key lacks a right, or a policy forbids this"
+
+
+class ModelUnavailable(GatewayError):
+    """The gateway does not know the model, or nobody there serves it."""
+
+    kind = "not_found"
+    meaning = "no such model there, or nobody serves it"
+
+
+class RequestRefused(GatewayError):
+    """The gateway or provider finds the request invalid."""
+
+    kind = "bad_request"
+    meaning = "the request is refused as invalid"
+
+
+class ContextLengthExceeded(RequestRefused):
+    """The prompt and the answer do not fit into the model's window."""
+
+    kind = "context_length"
+    meaning = "the prompt is too long for the model"
+
+
+class ContentBlocked(GatewayError):
+    """A content policy, moderation or guardrail stopped the call."""
+
+    kind = "content_filter"
+    meaning = "a content policy or guardrail stopped it"
+
+
+class ServerFailed(GatewayError):
+    """The gateway or provider failed or is overloaded."""
+
+    kind, retryable = "server", True
+    meaning = "the gateway or provider failed or is overloaded"
+
+
+class InvalidReply(GatewayError):
+    """What came back is no chat completion."""
+
+    kind, retryable = "invalid_reply", True
+    meaning = "what came back is no chat completion"
+
+
+class StreamBroken(GatewayError):
+    """A stream ended in the middle, after the first token: the caller has a part of the reply."""
+
+    kind = "stream_broken"
+    meaning = "the stream ended in the middle"
+
+
+class AllCandidatesFailed(OptimizerError):
+    """Everybody who could have served was asked, and failed; `errors` has each attempt's, in order."""
+
+    def __init__(self, call_id: str, errors: Sequence[GatewayError]) -> None:
+        self.call_id = call_id
+        self.errors = tuple(errors)
+        listed = "; ".join(f"{number}. {error}" for number, error in enumerate(errors, 1)) or "no attempt was possible"
+        super().__init__(f"call {call_id}: every candidate failed: {listed}")
+
+
+class DeadlineExceeded(OptimizerError):
+    """The call's deadline passed; `errors` has what the attempts until then came to."""
+
+    def __init__(self, call_id: str, deadline_s: float, errors: Sequence[GatewayError]) -> None:
+        self.call_id = call_id
+        self.deadline_s = deadline_s
+        self.errors = tuple(errors)
+        listed = "; ".join(f"{number}. {error}" for number, error in enumerate(errors, 1)) or "the first had no reply"
+        super().__init__(f"call {call_id}: not answered within {deadline_s:g} s: {listed}")
+
+
+class LimitReached(OptimizerError):
+    """A spending limit leaves too little for the call.
+
+    Attributes
+    ----------
+    limit : str
+        Whose limit, such as `everything`, `use case chat` or `tenant acme`.
+    window : {"hour", "day", "month"}
+    limit_usd, left_usd : float
+    opens_at : datetime
+        When the window ends and the limit is whole again, aware.
+    """
+
+    def __init__(self, *, limit: str, window: str, limit_usd: float, left_usd: float, opens_at: datetime) -> None:
+        self.limit = limit
+        self.window = window
+        self.limit_usd = limit_usd
+        self.left_usd = left_usd
+        self.opens_at = opens_at
+        super().__init__(
+            f"the limit of ${limit_usd:g} a {window} for {limit} leaves ${left_usd:.6f}, too little for this call; "
+            f"it opens again at {opens_at.isoformat()}"
+        )

@@ -4,6 +4,7 @@ from optimizer.settings.load import load_settings
 from optimizer.settings.sections import (
     CacheSettings,
     CostLimits,
+    DirectConfig,
     Flags,
     HealthChecks,
     OpenRouterConfig,
@@ -19,6 +20,7 @@ __all__ = [
     "CacheSettings",
     "CandidateSettings",
     "CostLimits",
+    "DirectConfig",
     "Flags",
     "HealthChecks",
     "Judge",

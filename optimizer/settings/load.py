@@ -24,12 +24,13 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "OPENROUTER_API_KEY": ("openrouter_config", "api_key"),
     "OPENROUTER_BASE_URL": ("openrouter_config", "base_url"),
     "DATABASE_URL": ("database_url",),
+    "OPTIMIZER_SECRET": ("secret",),
     "LLM_ROUTING_ENABLED": ("flags", "routing"),
     "LLM_COST_OPTIMIZATION": ("flags", "cost_optimization"),
     "LLM_FALLBACK_ENABLED": ("flags", "fallback"),
     "LLM_MONITORING_ENABLED": ("flags", "monitoring"),
 }
-ENVIRONMENT_ONLY = ("flags", "database_url")
+ENVIRONMENT_ONLY = ("flags", "database_url", "secret")
 WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 MESSAGES = {
     "extra_forbidden": "unknown key",

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from optimizer.domain import Gateway, RewardRule
 from optimizer.settings.sections import (
     CacheSettings,
+    DirectConfig,
     Flags,
     OpenRouterConfig,
     PortkeyConfig,
@@ -32,12 +33,17 @@ class Settings(Section):
         How long until this process learns from what others have written.
     retention : timedelta or None
         How long calls are kept; None keeps them.
+    direct_config : dict
+        Provider → where it is reached directly.
+    secret : SecretStr or None
+        Key of the hash under which prompts are noted in the ledger; without it they are not noted at all.
     """
 
     primary_gateway: Gateway = "portkey"
     fallback_gateway: Gateway | None = "openrouter"
     portkey_config: PortkeyConfig = PortkeyConfig()
     openrouter_config: OpenRouterConfig = OpenRouterConfig()
+    direct_config: dict[Name, DirectConfig] = Field(default_factory=dict)
     default_use_case: Name | None = "chat"
     use_cases: dict[Name, UseCase] = Field(min_length=1)
     routing: RoutingSettings = RoutingSettings()
@@ -48,6 +54,7 @@ class Settings(Section):
     timezone: TimeZone = "UTC"
     retention: Duration | None = None
     database_url: SecretStr | None = None
+    secret: SecretStr | None = None
     flags: Flags = Flags()
 
     @model_validator(mode="after")

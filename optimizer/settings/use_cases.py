@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, Posi
 
 from optimizer.domain import Family, Gateway, Objective, RewardRule, Share, parse_quality
 from optimizer.errors import InvalidRequest
+from optimizer.settings.sections import CostLimits
 from optimizer.settings.values import Duration, Name, Names, OneOrMore, Section
 
 
@@ -98,6 +99,7 @@ class UseCase(Section):
     exploration: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
     guard: Annotated[float, Field(ge=0.0, lt=1.0)] | None = 0.1
     holdout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
+    cost_limits: CostLimits = CostLimits()
     metrics: Metrics = Metrics()
     judge: Judge | None = None
     aliases: Names = ()

@@ -6,7 +6,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
@@ -64,6 +64,13 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _keys(value: object) -> object:
+    """Read one key, or two of them, in a list or after a comma."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return (value,) if isinstance(value, SecretStr) else value
+
+
 def no_repeats(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names if all differ."""
     if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -78,3 +85,4 @@ Regex = Annotated[str, AfterValidator(_regex)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
 Names = Annotated[tuple[Name, ...], AfterValidator(no_repeats)]
 OneOrMore = Annotated[tuple[Name, ...], BeforeValidator(_listed), AfterValidator(no_repeats)]
+Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_keys), Field(max_length=2)]

@@ -1,0 +1,1 @@
+"""The only outbound HTTP: thin clients for Portkey, OpenRouter and OpenAI-compatible servers."""
