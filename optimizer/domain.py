@@ -202,6 +202,7 @@ class Request(Noun):
 
     use_case: str
     context_tokens: NonNegativeInt
+    context_tokens_high: NonNegativeInt | None = None  # where the length is an estimate: its 95th percentile
     required_quality: float | str | None = None
     objective: str | None = None
     needs_tools: bool = False
@@ -215,6 +216,11 @@ class Request(Noun):
     max_cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     expected_output_tokens: PositiveInt | None = None
     model: str | None = None  # a pin
+
+    @property
+    def window_tokens(self) -> int:
+        """Tokens of the prompt that a window must have room for."""
+        return max(self.context_tokens, self.context_tokens_high or 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optimizer.domain import Candidate, Request
 from optimizer.errors import ContextTooLong, NoEligibleCandidate, UnknownPrice
@@ -23,11 +23,14 @@ class Limits:
         Latency that nine calls in ten must meet.
     output_tokens : int
         Completion tokens that must fit into the window beside the prompt.
+    troubled : mapping of str to str
+        Model → why a breaker keeps calls away from it.
     """
 
     needs_cost: bool = True
     max_latency_ms: float | None = None
     output_tokens: int = 0
+    troubled: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,23 @@ def exclusions(
 ) -> dict[str, str]:
     """Return model → why it cannot serve this request, for those that cannot.
 
-    A latency target excludes slow models only while another is left: too slow is better than no answer.
+    A latency target excludes slow models, and a breaker models in trouble, only while another is left: too slow is
+    better than no answer, and a model in trouble may answer yet.
     """
     reasons: dict[str, str] = {}
     slow: dict[str, str] = {}
+    troubled: dict[str, str] = {}
     for candidate in candidates:
         known = measured.get(candidate.model_id, Measured())
         reason = _window(request, candidate, limits) or _needs(request, candidate) or _cost(request, known, limits)
         if reason is not None:
             reasons[candidate.model_id] = reason
+        elif trouble := limits.troubled.get(candidate.model_id):
+            troubled[candidate.model_id] = trouble
         elif late := _latency(known, limits):
             slow[candidate.model_id] = late
+    if len(reasons) + len(troubled) < len(candidates):
+        reasons |= troubled
     if len(reasons) + len(slow) < len(candidates):
         reasons |= slow
     return reasons
@@ -63,7 +72,7 @@ def exclusions(
 def refusal(use_case: str, request: Request, candidates: Sequence[Candidate], reasons: Mapping[str, str]) -> Exception:
     """Return the error that says best why nobody is eligible."""
     windows = [candidate.context_window_tokens for candidate in candidates]
-    if windows and all(window is not None and request.context_tokens >= window for window in windows):
+    if windows and all(window is not None and request.window_tokens >= window for window in windows):
         return ContextTooLong(use_case, reasons, "shorten the context or add a candidate with a longer window")
     if reasons and all(reason.startswith("price unknown") for reason in reasons.values()):
         return UnknownPrice(use_case, reasons, "give the models prices, or use the objective `quality` without a cap")
@@ -72,11 +81,11 @@ def refusal(use_case: str, request: Request, candidates: Sequence[Candidate], re
 
 def _window(request: Request, candidate: Candidate, limits: Limits) -> str | None:
     window = candidate.context_window_tokens
-    needed = request.context_tokens + limits.output_tokens
+    needed = request.window_tokens + limits.output_tokens
     if window is None or needed <= window:
         return None
     beside = f" and {limits.output_tokens:,} for the answer" if limits.output_tokens else ""
-    return f"its window of {window:,} tokens is too short for {request.context_tokens:,}{beside}"
+    return f"its window of {window:,} tokens is too short for {request.window_tokens:,}{beside}"
 
 
 def _needs(request: Request, candidate: Candidate) -> str | None:

@@ -1,6 +1,6 @@
 """One selection from a view: the draw, the session's own, and what stands above them: pin, rule, flags."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from optimizer.decision.rules import Rule, first_match
 from optimizer.domain import Candidate, Request
 from optimizer.engine.drawing import Lottery, session_uniform
 from optimizer.engine.forced import can_serve, undrawn
-from optimizer.engine.learning import View
+from optimizer.engine.learning import NOBODY, View
 from optimizer.engine.recent import Sessions
 from optimizer.errors import NoEligibleCandidate, UnknownModel
 from optimizer.routes import Route
@@ -36,8 +36,13 @@ class Chooser:
     uniform: Callable[[], float]
     clock: Callable[[], datetime]
 
-    def choose(self, view: View, request: Request) -> Selection:
+    def choose(self, view: View, request: Request, troubled: Mapping[str, str] = NOBODY) -> Selection:
         """Return the selection for a request.
+
+        Parameters
+        ----------
+        troubled : mapping of str to str
+            Model → why a breaker keeps calls away from it.
 
         Raises
         ------
@@ -49,7 +54,7 @@ class Chooser:
         route = view.route(request.use_case)
         rule = first_match(view.routes.rules, request, route.name)
         try:
-            selection = self._drawn(request, route, view.lottery(route, request))
+            selection = self._drawn(request, route, view.lottery(route, request, troubled))
         except NoEligibleCandidate as refused:
             selection = self._undrawn(view, request, route, rule, refused)
         return self._overridden(selection, route, rule)

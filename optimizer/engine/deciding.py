@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -31,12 +32,21 @@ class Versions:
 
 
 def make_decision(
-    snapshot: Snapshot, route: Route, segment: str, request: Request, context_tokens: float, versions: Versions
+    snapshot: Snapshot,
+    route: Route,
+    segment: str,
+    request: Request,
+    context_tokens: float,
+    versions: Versions,
+    *,
+    troubled: Mapping[str, str] = MappingProxyType({}),
 ) -> Decision:
     """Return the decision for a request, and for all that are like it.
 
     Parameters
     ----------
+    troubled : mapping of str to str
+        Model → why a breaker keeps calls away from it.
     context_tokens : float
         The length that costs are expected at: what stands for the request's bin.
 
@@ -52,7 +62,7 @@ def make_decision(
     costs = facts.costs(np.array([context_tokens]), request.expected_output_tokens)[0]
     models = tuple(candidate.model_id for candidate in route.candidates)
     output_tokens = request.expected_output_tokens or route.settings.expected_output_tokens or 0
-    limits = Limits(objective.kind != "quality", route.settings.max_latency_ms, output_tokens)
+    limits = Limits(objective.kind != "quality", route.settings.max_latency_ms, output_tokens, troubled)
     excluded = exclusions(request, route.candidates, _measured(snapshot, route, context, costs), limits)
     if len(excluded) == len(models):
         raise refusal(route.name, request, route.candidates, excluded)

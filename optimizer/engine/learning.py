@@ -2,11 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from importlib.resources import files
+from types import MappingProxyType
 
 from optimizer.catalog import Catalog
 from optimizer.decision.evidence import bin_tokens, length_bin
@@ -21,6 +22,7 @@ from optimizer.routes import Route, Routes, effective_routes
 from optimizer.settings import Settings
 
 _ROLL_UP_S = 3_600.0
+NOBODY: Mapping[str, str] = MappingProxyType({})
 _REPRICE_S = 60.0  # beliefs fade and prices change also where nobody calls
 
 _log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class View:
             _log.warning("Unknown use case: it goes to %s", found.name)
         return found
 
-    def lottery(self, route: Route, request: Request) -> Lottery:
+    def lottery(self, route: Route, request: Request, troubled: Mapping[str, str] = NOBODY) -> Lottery:
         """Return the decision for requests like this one, made when the first of them comes."""
         segment = self.segmenters.segment_of(route.name, request.features)
         exact = request.max_cost_usd is not None  # a cap is held against the request itself, not against its bin
@@ -59,13 +61,15 @@ class View:
             request.needs_vision,
             request.max_cost_usd,
             request.expected_output_tokens,
+            frozenset(troubled.items()) if troubled else None,
         )
         found = self.lotteries.get(key)
-        if found is not None and found.fits(request.context_tokens):
+        if found is not None and found.fits(request.window_tokens):
             return found
         tokens = float(request.context_tokens) if exact else bin_tokens(length)
-        decision = make_decision(self.snapshot, route, segment, request, tokens, self.versions[route.name])
-        made = self.lotteries[key] = Lottery.of(decision, request.context_tokens)
+        versions = self.versions[route.name]
+        decision = make_decision(self.snapshot, route, segment, request, tokens, versions, troubled=troubled)
+        made = self.lotteries[key] = Lottery.of(decision, request.window_tokens)
         return made
 
 

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from optimizer.catalog import Catalog, load_catalog
 from optimizer.domain import Attempt, Candidate, CostTier, Feedback, Request, Usage
 from optimizer.engine.choosing import Chooser, candidate_of
-from optimizer.engine.learning import Learner, View
+from optimizer.engine.learning import NOBODY, Learner, View
 from optimizer.engine.outcome import as_usage, checked_amount, checked_rating, checked_word, cost_of, refused
 from optimizer.engine.recent import Recent, Sessions
 from optimizer.engine.segmenters import Segmenters
 from optimizer.engine.snapshot import Snapshot
 from optimizer.errors import InvalidRequest, UnknownMetric
+from optimizer.ledger.batch import Fact
 from optimizer.ledger.calls import StoredCall, read_call
 from optimizer.ledger.database import Database
 from optimizer.ledger.receipt import Receipt
@@ -202,14 +203,32 @@ class Optimizer:
         return self.select(request)
 
     def select(self, request: Request) -> Selection:
-        """Choose for a request that is made already; `select_optimal_model` says how."""
-        selection = self._chooser.choose(self._learner.view, request)
-        if request.session_id is None or not selection.distribution:
-            self._writer.submit(selection)
-        else:
-            self._writer.submit(selection, *self._sessions.kept(request.session_id, selection))
-        self._recent.keep(selection.call_id, selection)
+        """Choose for a request that is made already, and keep the choice; `select_optimal_model` says how."""
+        selection = self.choose(request)
+        self.keep(selection)
         return selection
+
+    def choose(self, request: Request, troubled: Mapping[str, str] = NOBODY) -> Selection:
+        """Choose, and leave it to the caller to `keep` the choice, once it is final.
+
+        Parameters
+        ----------
+        troubled : mapping of str to str
+            Model → why a breaker keeps calls away from it; it is left out while others can serve.
+        """
+        return self._chooser.choose(self._learner.view, request, troubled)
+
+    def keep(self, selection: Selection, *facts: Fact) -> Receipt:
+        """Hand a choice, and what is known of the call already, to the ledger's writer."""
+        self._recent.keep(selection.call_id, selection)
+        session_id = selection.request.session_id
+        if session_id is None or selection.propensity is None:
+            return self._writer.submit(selection, *facts)
+        return self._writer.submit(selection, *self._sessions.kept(session_id, selection), *facts)
+
+    def tell(self, *facts: Fact) -> Receipt:
+        """Hand attempts, ratings and the like to the ledger's writer; they are written together or not at all."""
+        return self._writer.submit(*facts)
 
     # What came of it
 

@@ -14,7 +14,7 @@ Row = tuple[Any, ...]  # in the order of the table's columns
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_OWN_COLUMNS = {"context_tokens", "session_id", "tenant", "tags", "features"}
+_OWN_COLUMNS = {"context_tokens", "context_tokens_high", "session_id", "tenant", "tags", "features"}
 _OWN_COLUMNS_AND_NAME = _OWN_COLUMNS | {"use_case"}
 
 
