@@ -8,10 +8,11 @@ from types import MappingProxyType
 import numpy as np
 
 from optimizer.decision.belief import FloatArray
-from optimizer.decision.chain import Chain, Settled, Shares, Situation, decide
+from optimizer.decision.chain import Chain, Settled, Shares, decide
 from optimizer.decision.choice import floor_chances
 from optimizer.decision.eligibility import Limits, Measured, exclusions, refusal
 from optimizer.decision.guard import GATE_RATINGS
+from optimizer.decision.situation import Situation
 from optimizer.domain import Objective, Request
 from optimizer.engine.arrays import share_within
 from optimizer.engine.facts import Facts

@@ -11,12 +11,13 @@ import numpy as np
 from scipy.special import betaincinv
 
 from optimizer.decision.belief import Belief, BoolArray, FloatArray, IntArray, believe, prior_shift
-from optimizer.decision.chain import Chain, Settled, Situation, decide, floor_of
+from optimizer.decision.chain import Chain, Settled, decide
 from optimizer.decision.choice import scenarios
 from optimizer.decision.cost import START_OUTPUT_TOKENS, input_ratio, paid_mean, shrunk_mean
 from optimizer.decision.credit import percentile_ms
 from optimizer.decision.evidence import EvidenceKey, Sums, bin_tokens
 from optimizer.decision.price import Pace, shortfall
+from optimizer.decision.situation import Situation, floor_of
 from optimizer.domain import Candidate, Objective
 from optimizer.engine.arrays import Arrays, Axes, Context, gather
 from optimizer.engine.facts import Facts, Known

@@ -3,8 +3,9 @@
 import numpy as np
 
 from optimizer.decision.belief import FloatArray, IntArray, RatingSums, believe
-from optimizer.decision.chain import Chain, Situation, average_floor, decide
+from optimizer.decision.chain import Chain, decide
 from optimizer.decision.price import Pace, shortfall
+from optimizer.decision.situation import Situation, average_floor
 from optimizer.domain import Objective
 from optimizer.simulation.knowledge import Knowledge, Outlook
 from optimizer.simulation.stream import Stream

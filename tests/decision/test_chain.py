@@ -10,19 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from optimizer.decision.belief import Belief
-from optimizer.decision.chain import (
-    Chain,
-    Settled,
-    Shares,
-    Situation,
-    average_floor,
-    decide,
-    floor_of,
-    needs_incumbent,
-    warming_up,
-)
+from optimizer.decision.chain import Chain, Settled, Shares, decide, needs_incumbent, warming_up
 from optimizer.decision.choice import draw
 from optimizer.decision.guard import WARM_UP_RATINGS
+from optimizer.decision.situation import Situation, average_floor, floor_of
 from optimizer.domain import Objective
 
 EVERY = ("quality", "floor:0.8", "floor:97%", "average:0.8", "average:97%", "value:0.05", "budget:0.002")

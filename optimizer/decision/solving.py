@@ -1,0 +1,146 @@
+"""λ solved on common random numbers, through every step that follows the votes: for a spend, or for a mean quality."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from optimizer.decision.belief import FloatArray
+from optimizer.decision.choice import explore, scenarios, score_votes
+from optimizer.decision.guard import hold_out
+from optimizer.decision.price import cheapest_within, highest_price
+from optimizer.decision.situation import Situation
+
+_LEAST_EXPLORATION = 1e-4
+_OCTAVES_BELOW, _N_PRICES = 8, 11  # λ from 2⁻⁸ to 2¹² quality for the incumbent's dearest call, every second power of 2
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Shares as a function of λ, on common random numbers, through the whole chain.
+
+    Attributes
+    ----------
+    wide : bool
+        Whether draws doubt the models' effects, too.
+    anchored : bool
+        Whether the incumbent is left in, votes or none, because the floor may need it.
+    """
+
+    situation: Situation
+    holdout: float
+    exploration: float
+    wide: bool = False
+    anchored: bool = False
+
+    @cached_property
+    def theta(self) -> FloatArray:
+        """Scenarios, shape (n_arms, n_contexts, n_scenarios)."""
+        at = self.situation
+        if self.wide:
+            return scenarios(at.belief.wide(), at.cells, at.models)
+        return scenarios(at.belief, at.cells, at.models) if at.theta is None else at.theta
+
+    @cached_property
+    def cost(self) -> FloatArray:
+        """Expected dollars of a call, shape (n_rows, n_arms); 0 where an arm is not eligible."""
+        return np.asarray(np.where(self.situation.eligible, self.situation.cost, 0.0))
+
+    @cached_property
+    def mean(self) -> FloatArray:
+        """Expected quality, shape (n_rows, n_arms)."""
+        return np.asarray(self.situation.belief.mean[self.situation.context])
+
+    @cached_property
+    def highest(self) -> float:
+        """λ at which only cost counts."""
+        return highest_price(self.situation.cost, self.situation.eligible)
+
+    @cached_property
+    def incumbent_usd(self) -> float:
+        """Expected dollars of the incumbent's dearest call; $1 where it costs nothing or is not known."""
+        at = self.situation
+        return float(self.cost[np.arange(len(at.incumbent)), at.incumbent].max(initial=0.0)) or 1.0
+
+    def steps(self, price: float, kept: float = 0.0) -> tuple[tuple[str, FloatArray], ...]:
+        """Return (name, shares) of every step, the incumbent keeping `kept` of what the votes gave to others."""
+        votes = self.votes(price)
+        return (("votes", votes), *self._after(votes, kept))
+
+    def votes(self, price: float) -> FloatArray:
+        """Return the shares of scenarios won."""
+        at = self.situation
+        return score_votes(self.theta, at.context, at.cost, at.eligible, price)
+
+    def _after(self, votes: FloatArray, kept: float) -> tuple[tuple[str, FloatArray], ...]:
+        """Return what the steps after the votes make of them; linear in `kept`."""
+        at, shares, made = self.situation, votes, []
+        if kept:
+            shares = hold_out(shares, at.incumbent, at.eligible, kept)
+            made.append(("incumbent", shares))
+        if self.holdout:
+            shares = hold_out(shares, at.incumbent, at.eligible, self.holdout)
+            made.append(("holdout", shares))
+        if self.exploration:
+            left_in = votes > 0
+            if self.anchored:
+                left_in = left_in | (hold_out(votes, at.incumbent, at.eligible, 0.5) > 0)
+            made.append(("exploration", explore(shares, left_in, self.exploration)))
+        return tuple(made)
+
+    def spend(self, price: float) -> float:
+        """Return the expected dollars a call over the traffic."""
+        return self._over_traffic(self.steps(price)[-1][1], self.cost)
+
+    def mixture(self, price: float, floor: float) -> tuple[tuple[float, float], float]:
+        """Return (what it misses of the floor, what it spends), least first, and the share kept by the incumbent."""
+        votes = self.votes(price)
+        without = (("votes", votes), *self._after(votes, 0.0))[-1][1]
+        quality, spend = self._over_traffic(without, self.mean), self._over_traffic(without, self.cost)
+        if quality >= floor:
+            return (0.0, spend), 0.0
+        alone = self._after(votes, 1.0)[-1][1]
+        best, dear = self._over_traffic(alone, self.mean), self._over_traffic(alone, self.cost)
+        if best <= quality:
+            return (floor - quality, spend), 0.0
+        kept = min((floor - quality) / (best - quality), 1.0)
+        return (max(floor - best, 0.0), spend + kept * (dear - spend)), kept
+
+    def _over_traffic(self, shares: FloatArray, values: FloatArray) -> float:
+        return float(self.situation.traffic @ (shares * values).sum(axis=1))
+
+
+def within(votes: Votes, target_usd: float, guess: float) -> tuple[float, Votes]:
+    """Return λ, and the votes with the exploration floor that the spend leaves room for."""
+    if votes.spend(votes.highest) > target_usd:
+        return votes.highest, replace(votes, exploration=0.0)
+    price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
+    if price == 0.0:
+        # The budget has room left: let it pay for what may be wrong about the dear models.
+        votes = replace(votes, wide=True)
+        price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
+    while votes.exploration > _LEAST_EXPLORATION and votes.spend(price) > target_usd:
+        votes = replace(votes, exploration=votes.exploration / 2.0)
+        price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
+    return price, votes
+
+
+def cheapest_mixture(votes: Votes, floor: float) -> tuple[float, float]:
+    """Return (λ, share that the incumbent keeps) whose mean quality reaches the floor at least spend.
+
+    Votes explore, so early on their mean quality may miss the floor at any λ; the incumbent, who is known, makes up
+    for it. Where not even that reaches the floor, the best quality is taken. λ is looked for in powers of 2, then
+    between them: quality need not fall as λ rises, so halving an interval could miss the best.
+    """
+    if votes.holdout == 1.0:
+        return 0.0, 0.0
+    # Measured by the incumbent's cost, so that a newcomer moves the grid, and with it anybody's share, by nothing.
+    first = math.floor(math.log2(1.0 / votes.incumbent_usd)) - _OCTAVES_BELOW
+    prices = (0.0, *(2.0 ** (first + 2 * i) for i in range(_N_PRICES)))
+    found = {price: votes.mixture(price, floor) for price in prices}
+    for step in (2.0, 2.0**0.5, 2.0**0.25):
+        best = min(found, key=lambda price: found[price][0])
+        found |= {price: votes.mixture(price, floor) for price in (best / step, best * step)}
+    best = min(found, key=lambda price: found[price][0])
+    return best, found[best][1]
