@@ -28,6 +28,8 @@ class Selection:
         `pin`, `rule:<name>`, `session`, `flag:routing`, `observe`, `cap` or `failover`.
     held_out : bool
         Whether the call belongs to the holdout, which the incumbent serves.
+    prompt_hmac : str or None
+        Keyed hash of the prompt, where somebody noted it.
     """
 
     call_id: str
@@ -39,6 +41,7 @@ class Selection:
     propensity: float | None
     overridden_by: str | None = None
     held_out: bool = False
+    prompt_hmac: str | None = None
 
     @property
     def use_case(self) -> str:

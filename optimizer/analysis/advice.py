@@ -25,6 +25,8 @@ def headlines(figures: Figures, use_cases: Sequence[UseCaseReport], flags: Flags
         yield f"{figures.n_rated:,} ratings wait: they count once it is recorded what came of their calls."
     else:
         yield f"{figures.n_rated:,} of {figures.n_calls:,} calls are rated."
+    if figures.n_reused:
+        yield f"{figures.n_reused:,} calls got another call's reply (cache, in flight), which cost and taught nothing."
     if not flags.routing:
         yield "Routing is off (LLM_ROUTING_ENABLED): every call goes to its use case's incumbent."
     elif not flags.cost_optimization:

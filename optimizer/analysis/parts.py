@@ -21,6 +21,8 @@ class Figures:
         Of the attempts of known cost; `n_unknown_costs` counts the others, which are in no sum.
     n_rated, mean_rating : int, float or None
         Calls whose quality was rated, before gates, and the mean.
+    n_reused : int
+        Calls that got another call's reply, at no cost.
     """
 
     n_calls: int
@@ -30,6 +32,7 @@ class Figures:
     n_unknown_costs: int
     n_rated: int
     mean_rating: float | None
+    n_reused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

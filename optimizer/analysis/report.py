@@ -149,6 +149,7 @@ def _figures(totals: Iterable[Totals], metrics: Mapping[str, str]) -> Figures:
         sum(t.n_unknown_costs for t in totals),
         n_rated,
         sum(rating.n_calls * rating.mean for rating in ratings) / n_rated if n_rated else None,
+        sum(t.n_reused for t in totals),
     )
 
 

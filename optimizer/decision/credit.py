@@ -56,7 +56,8 @@ def contributions(
 
     Every attempt counts for its model's failures (it failed if it has an `error_kind`), so a drawn model that a
     failover replaced gets its failure. All else is credited to the model that served, of what is known: a call,
-    tokens, cost, latency, TTFT and ratings. Where no attempt served, ratings wait: they count once one does.
+    tokens, cost, latency, TTFT and ratings. Where no attempt served, ratings wait: they count once one does. A reply
+    that is another call's (`reused`) counts as no attempt at all, so it teaches nothing, and neither do its ratings.
 
     Parameters
     ----------
@@ -97,10 +98,11 @@ class Tally:
     ) -> None:
         """Add what `contributions` returns for the same arguments, or take it away where `sign` is -1."""
         served: Attempt | None = None
-        for attempt in attempts:
+        made = [attempt for attempt in attempts if attempt.reused is None]
+        for attempt in made:
             if attempt.served and (served is None or attempt.number < served.number):
                 served = attempt
-        for attempt in attempts:
+        for attempt in made:
             failed = 0 if attempt.error_kind is None else 1
             measured: list[_Measured] = [(FAILURE, failed, failed)]
             if attempt is served:

@@ -16,13 +16,14 @@ from optimizer.domain import Attempt, Feedback, RewardRule
 from optimizer.errors import InvalidRequest, OptimizerError, UnknownCall
 from optimizer.ledger.evidence import add_differences, lock_state
 from optimizer.ledger.feedback import RaterKey, ratings_of, supersedes
-from optimizer.ledger.rows import Row, attempt_row, call_row, check_rating, feedback_row, to_attempt
+from optimizer.ledger.health import BreakerState, write_states
+from optimizer.ledger.rows import Row, attempt_row, call_row, check_rating, feedback_row, to_attempt, to_us
 from optimizer.ledger.sessions import SessionChoice, write_choices
 from optimizer.ledger.statements import Statements
 from optimizer.ledger.tables import attempts, calls
 from optimizer.selection import Selection
 
-Fact = Selection | Attempt | Feedback | SessionChoice
+Fact = Selection | Attempt | Feedback | SessionChoice | BreakerState
 RuleOf = Callable[[str], RewardRule]
 
 CHUNK = 500  # call ids in one query
@@ -89,11 +90,13 @@ class Batch:
         self._attempt_rows: list[Row] = []
         self._rating_rows: dict[tuple[str, str, str], Row] = {}
         self._choices: dict[tuple[str, str, str | None], SessionChoice] = {}
+        self._breakers: dict[tuple[str, str], BreakerState] = {}
         self._take_kind: dict[type, Callable[[Any], None]] = {
             Selection: self._take_selection,
             Attempt: self._take_attempt,
             Feedback: self._take_rating,
             SessionChoice: self._take_choice,
+            BreakerState: self._take_breaker,
         }
 
     def write(
@@ -123,7 +126,7 @@ class Batch:
             for fact in facts:
                 if isinstance(fact, Selection):
                     new.add(fact.call_id)
-                elif not isinstance(fact, SessionChoice):
+                elif isinstance(fact, Attempt | Feedback):
                     touched.add(fact.call_id)
         return new | touched if self._careful else touched - new
 
@@ -187,6 +190,12 @@ class Batch:
     def _take_choice(self, choice: SessionChoice) -> None:
         self._choices.setdefault((choice.use_case, choice.session_id, choice.instead_of), choice)
 
+    def _take_breaker(self, state: BreakerState) -> None:
+        to_us(state.changed_at)  # raises here, for this fact alone, where a time has no zone
+        known = self._breakers.get((state.gateway, state.model_id))
+        if known is None or known.changed_at <= state.changed_at:
+            self._breakers[state.gateway, state.model_id] = state
+
     def _write_rows(self, connection: Connection, statements: Statements) -> None:
         # Always in this order of tables, and of keys where several workers write the same ones: no deadlocks.
         statements.decision.run(connection, sorted(self._decisions.items()))
@@ -194,6 +203,7 @@ class Batch:
         statements.attempt.run(connection, self._attempt_rows)
         statements.rating.run(connection, list(self._rating_rows.values()))
         write_choices(connection, self._choices.values())
+        write_states(connection, self._breakers.values())
 
 
 def _check_attempt(attempt: Attempt, stored: Attempt | None) -> None:

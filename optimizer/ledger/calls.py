@@ -34,12 +34,13 @@ class StoredCall:
     @property
     def n_unknown_costs(self) -> int:
         """Attempts of which nobody knows what they cost."""
-        return sum(attempt.cost_nano_usd is None for attempt in self.attempts)
+        return sum(attempt.cost_nano_usd is None and attempt.reused is None for attempt in self.attempts)
 
     @property
     def known_cost_usd(self) -> float | None:
-        """What the attempts of known cost came to; None where there is none."""
-        known = [attempt.cost_nano_usd for attempt in self.attempts if attempt.cost_nano_usd is not None]
+        """What the attempts of known cost came to, a reused reply at nothing; None where there is none."""
+        costs = [0 if attempt.reused else attempt.cost_nano_usd for attempt in self.attempts]
+        known = [cost for cost in costs if cost is not None]
         return sum(known) / NANO_USD if known else None
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ _DECISIONS = 200  # documents in memory
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One call that was served, and what is known of the reply; None is unknown.
+    """One call that was served by a reply of its own, and what is known of that; None is unknown.
 
     Attributes
     ----------
@@ -54,7 +54,10 @@ class ObservedChoices:
 def outcomes_between(
     database: Database, start: datetime, end: datetime, *, use_case: str | None = None
 ) -> Iterator[Outcome]:
-    """Yield every served call decided in [start, end), in order of time."""
+    """Yield every served call decided in [start, end), in order of time.
+
+    Calls that got another call's reply are left out: whoever had been chosen, they would have cost nothing.
+    """
     with database.reading() as connection:
         rows = connection.execution_options(yield_per=_BATCH).execute(_served(start, end, use_case))
         for name, model_id, at_us, session, held_out, n_input, n_cached, n_output, ms, nano_usd in rows:
@@ -86,13 +89,15 @@ def observed_between(
 
 def _served(start: datetime, end: datetime, use_case: str | None) -> Select[Any]:
     c, a = calls.c, attempts.c
-    unknown = func.count() > func.count(a.cost_nano_usd)
+    charged = a.reused.is_(None)
+    unknown = func.count(case((charged & a.cost_nano_usd.is_(None), 1))) > 0
+    cost = case((charged, a.cost_nano_usd))
     tried = (
         _within(
             select(
                 a.call_id,
-                func.min(case((a.served.is_(True), a.number))).label("served"),
-                case((unknown, None), else_=cast(func.sum(a.cost_nano_usd), BigInteger)).label("paid_nano_usd"),
+                func.min(case((charged & a.served.is_(True), a.number))).label("served"),
+                case((unknown, None), else_=cast(func.sum(cost), BigInteger)).label("paid_nano_usd"),
             ).join_from(attempts, calls, a.call_id == c.call_id),
             start,
             end,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from optimizer.domain import NANO_USD, Price
 from optimizer.ledger.database import Database
@@ -23,16 +23,17 @@ _AMOUNTS = {
 
 @dataclass(frozen=True, slots=True)
 class DatedPrice:
-    """A model's price from a moment on, and where it was found."""
+    """What a model charges through a gateway from a moment on, and where that was found."""
 
     model_id: str
+    gateway: str
     from_at: datetime
     price: Price
     source: str
 
 
 def append_prices(database: Database, dated: Iterable[DatedPrice]) -> None:
-    """Keep prices; one for the same model and moment takes the place of the earlier one."""
+    """Keep prices; one for the same model, gateway and moment takes the place of the earlier one."""
     rows = [_row(each) for each in dated]
     insert = insert_into(prices, database.engine.dialect)
     new = {c.name: insert.excluded[c.name] for c in prices.c if not c.primary_key}
@@ -42,24 +43,25 @@ def append_prices(database: Database, dated: Iterable[DatedPrice]) -> None:
             connection.execute(statement, row)
 
 
-def prices_at(database: Database, at: datetime) -> dict[str, Price]:
-    """Return model → the price in force at this time, for every model that has one by then."""
+def prices_at(database: Database, at: datetime) -> dict[tuple[str, str], Price]:
+    """Return (model, gateway) → the price in force at this time, for every pair that has one by then."""
     p = prices.c
     latest = (
-        select(p.model_id, func.max(p.from_at_us).label("from_at_us"))
+        select(p.model_id, p.gateway, func.max(p.from_at_us).label("from_at_us"))
         .where(p.from_at_us <= to_us(at))
-        .group_by(p.model_id)
+        .group_by(p.model_id, p.gateway)
         .subquery()
     )
-    query = select(prices).join(latest, (latest.c.model_id == p.model_id) & (latest.c.from_at_us == p.from_at_us))
+    same = (latest.c[name] == p[name] for name in ("model_id", "gateway", "from_at_us"))
+    query = select(prices).join(latest, and_(*same))
     with database.reading() as connection:
-        return {row["model_id"]: _price(dict(row)) for row in connection.execute(query).mappings()}
+        return {(row["model_id"], row["gateway"]): _price(dict(row)) for row in connection.execute(query).mappings()}
 
 
 def _row(dated: DatedPrice) -> dict[str, object]:
     amounts = {column: _to_nano(getattr(dated.price, name)) for name, column in _AMOUNTS.items()}
-    row = {"model_id": dated.model_id, "from_at_us": to_us(dated.from_at), "source": dated.source}
-    return row | amounts | {"long_over_tokens": dated.price.long_over_tokens}
+    key = {"model_id": dated.model_id, "gateway": dated.gateway, "from_at_us": to_us(dated.from_at)}
+    return key | amounts | {"long_over_tokens": dated.price.long_over_tokens, "source": dated.source}
 
 
 def _price(row: dict[str, int | None]) -> Price:

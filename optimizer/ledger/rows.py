@@ -58,7 +58,7 @@ def call_row(selection: Selection, *, keep_features: bool) -> Row:
         decision.segmenter_version,
         _unusual(request, decision),
         json.dumps(request.features) if keep_features and request.features is not None else None,
-        None,  # prompt_hmac: whoever sees prompts writes it
+        selection.prompt_hmac,
     )
 
 
@@ -87,6 +87,7 @@ def to_selection(row: RowMapping, decision: Decision) -> Selection:
         propensity=row["propensity"],
         overridden_by=row["overridden_by"],
         held_out=row["held_out"],
+        prompt_hmac=row["prompt_hmac"],
     )
 
 
@@ -114,6 +115,7 @@ def attempt_row(attempt: Attempt) -> Row:
         *tokens,
         attempt.cost_nano_usd,
         attempt.cost_source,
+        attempt.reused,
     )
 
 

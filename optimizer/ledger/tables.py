@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, I
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import ColumnElement, literal_column
 
-SCHEMA_REVISION = "0001"  # the newest file in migrations/versions
+SCHEMA_REVISION = "0002"  # the newest file in migrations/versions
 VERSION_TABLE = "ledger_version"  # not alembic's own name: the database may be shared with another application
 
 metadata = MetaData()
@@ -78,6 +78,7 @@ attempts = Table(
     Column("reasoning_tokens", BigInteger),
     Column("cost_nano_usd", BigInteger),  # NULL is unknown, never free
     Column("cost_source", Text, nullable=False),
+    Column("reused", Text),  # where the reply is another call's
     sqlite_with_rowid=False,
 )
 
@@ -130,10 +131,48 @@ sessions = Table(
     sqlite_with_rowid=False,
 )
 
+# What was spent and is reserved in each window of each limit; a row is made by the first who reserves there.
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("scope_kind", Text, primary_key=True),  # everything, use_case or tenant
+    Column("scope_name", Text, primary_key=True),  # empty for everything
+    Column("window_kind", Text, primary_key=True),
+    Column("start_at_us", BigInteger, primary_key=True),
+    Column("spent_nano_usd", BigInteger, nullable=False),
+    Column("reserved_nano_usd", BigInteger, nullable=False),  # the sum of the reservations that name this window
+    sqlite_with_rowid=False,
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("reservation_id", Text, primary_key=True),
+    Column("granted_nano_usd", BigInteger, nullable=False),
+    Column("expires_at_us", BigInteger, nullable=False),  # database clock
+    Column("windows_json", Text, nullable=False),  # keys of budgets
+    Index("ix_reservations_expires_at_us", "expires_at_us"),
+    sqlite_with_rowid=False,
+)
+
+health = Table(
+    "health",
+    metadata,
+    Column("gateway", Text, primary_key=True),
+    Column("model_id", Text, primary_key=True),  # * is the gateway itself
+    Column("state", Text, nullable=False),
+    Column("error_kind", Text),
+    Column("n_failures", Integer, nullable=False),
+    Column("changed_at_us", BigInteger, nullable=False),
+    Column("open_until_us", BigInteger),
+    sqlite_with_rowid=False,
+)
+
 prices = Table(
     "prices",
     metadata,
     Column("model_id", Text, primary_key=True),
+    Column("gateway", Text, primary_key=True),
     Column("from_at_us", BigInteger, primary_key=True),
     Column("input_nano_usd_per_mtok", BigInteger),  # NULL is unknown, never free
     Column("output_nano_usd_per_mtok", BigInteger),

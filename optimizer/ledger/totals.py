@@ -17,6 +17,8 @@ from optimizer.ledger.tables import attempts, calls, evidence, feedback
 
 Cell = tuple[str, str]  # use case, chosen model
 
+_SUMS = ("cost_nano_usd", "input_tokens", "cached_tokens", "output_tokens")
+
 
 @dataclass(frozen=True, slots=True)
 class MeanRating:
@@ -30,7 +32,9 @@ class MeanRating:
 class Totals:
     """Sums over the calls that one use case gave to one model; unknown costs are counted, never added as 0.
 
-    `n_known_costs` and `n_unknown_costs` count attempts, failed ones too: those cost as well.
+    `n_known_costs` and `n_unknown_costs` count attempts, failed ones too: those cost as well. Replies that are another
+    call's cost nothing, whatever their attempts say, and are counted apart, as `n_reused`; their tokens, which nobody
+    charged, are in no sum.
     """
 
     use_case: str
@@ -40,6 +44,7 @@ class Totals:
     n_failed_attempts: int = 0
     n_known_costs: int = 0
     n_unknown_costs: int = 0
+    n_reused: int = 0
     cost_nano_usd: int = 0
     input_tokens: int = 0
     cached_tokens: int = 0
@@ -102,14 +107,16 @@ def _counts(start: datetime, end: datetime) -> Select[Any]:
 
 def _spent(start: datetime, end: datetime) -> Select[Any]:
     c = attempts.c
+    charged = c.reused.is_(None)
     query = select(
         calls.c.use_case,
         calls.c.model_id,
         func.count(case((c.served.is_(True), 1))).label("n_served"),
         func.count(c.error_kind).label("n_failed_attempts"),
-        func.count(c.cost_nano_usd).label("n_known_costs"),
-        (func.count() - func.count(c.cost_nano_usd)).label("n_unknown_costs"),
-        *(_total(c[name]).label(name) for name in ("cost_nano_usd", "input_tokens", "cached_tokens", "output_tokens")),
+        func.count(case((charged, c.cost_nano_usd))).label("n_known_costs"),
+        func.count(case((charged & c.cost_nano_usd.is_(None), 1))).label("n_unknown_costs"),
+        func.count(c.reused).label("n_reused"),
+        *(_total(case((charged, c[name]))).label(name) for name in _SUMS),
     ).join_from(calls, attempts, calls.c.call_id == c.call_id)
     return _within(query, start, end).group_by(calls.c.use_case, calls.c.model_id)
 

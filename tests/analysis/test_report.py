@@ -201,6 +201,7 @@ def test_json_keeps_its_keys(opened: Open) -> None:
         "n_unknown_costs",
         "n_rated",
         "mean_rating",
+        "n_reused",
     }
     assert set(found["totals"]) == figures
     assert set(code) == figures | {

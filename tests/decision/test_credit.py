@@ -1,6 +1,7 @@
 """What one call teaches, by hand and by law."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -75,6 +76,14 @@ def test_what_is_unknown_is_not_zero() -> None:
 def test_ratings_wait_until_an_attempt_serves() -> None:
     assert measured([], [rating(1.0)]) == {}
     assert measured([FAILED], [rating(1.0)]) == {("large", "failure"): Sums(1, 1, 1)}
+
+
+def test_a_reply_of_another_call_teaches_nothing_and_neither_do_its_ratings() -> None:
+    reused = replace(SERVED, reused="cache")
+    assert measured([reused], [rating(1.0)]) == {}
+    assert measured([FAILED, reused], [rating(1.0)]) == {("large", "failure"): Sums(1, 1, 1)}
+    own = replace(SERVED, number=2)
+    assert measured([reused, own], [rating(1.0)]) == measured([own], [rating(1.0)])
 
 
 def test_failed_tries_of_one_model_add_up() -> None:

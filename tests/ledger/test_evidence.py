@@ -1,5 +1,6 @@
 """Evidence at rest: readers follow it, roll-up keeps its sums, late facts find their row."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import text, update
@@ -67,6 +68,14 @@ def test_a_clock_that_was_set_back_hides_nothing(database: Database, writer: Wri
     reader._seen_until_us += 3_600_000_000
     writer.submit(make_rating("a")).result()
     assert reader.refresh()
+
+
+def test_replies_of_other_calls_leave_no_evidence_and_nothing_to_verify(database: Database, writer: Writer) -> None:
+    writer.submit(make_selection("a"), replace(make_attempt("a"), reused="cache", cost_nano_usd=0))
+    writer.submit(make_rating("a")).result()
+    assert reader_of(database).rows == {}
+    assert verify(database, rule_of) == []
+    assert rebuild(database, rule_of) == 0
 
 
 def test_roll_up_keeps_sums_in_wider_rows(database: Database, writer: Writer) -> None:

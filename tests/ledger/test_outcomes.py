@@ -27,6 +27,12 @@ def test_served_calls_are_told_with_what_all_their_attempts_cost(database: Datab
     assert count_calls(database) == 4
 
 
+def test_a_reply_of_another_call_is_no_outcome_of_a_choice(database: Database, writer: Writer) -> None:
+    writer.submit(make_selection("a"), replace(make_attempt("a"), reused="cache", cost_nano_usd=0))
+    writer.submit(make_selection("b"), make_attempt("b")).result()
+    assert [outcome.paid_usd for outcome in outcomes_between(database, NOON, NOON + HOUR)] == [0.00036]
+
+
 def test_period_and_use_case_are_kept_to(database: Database, writer: Writer) -> None:
     other = make_decision("code")
     writer.submit(make_selection("a"), make_attempt("a"))

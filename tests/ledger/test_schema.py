@@ -7,18 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Boolean, Connection, MetaData, delete, insert, inspect, text
 
 from optimizer.errors import LedgerNotUpgraded, LedgerTooNew, LedgerUnavailable, MissingExtra, NotALedger
+from optimizer.ledger.audit import verify
+from optimizer.ledger.calls import recent_calls
 from optimizer.ledger.database import Database, connect
 from optimizer.ledger.schema import migrations_folder, open_database, upgrade
+from optimizer.ledger.sessions import recall_session
 from optimizer.ledger.tables import SCHEMA_REVISION, VERSION_TABLE, metadata
 from optimizer.ledger.writer import Writer
-from tests.ledger.factory import rule_of
+from tests.ledger.factory import make_attempt, make_rating, rule_of
+
+STORED = Path(__file__).parent / "stored"
 
 
 def run(url: str, *statements: str) -> None:
@@ -37,10 +43,7 @@ def tables_of(url: str) -> set[str]:
     return names
 
 
-def test_migrations_from_nothing_make_the_tables_that_the_code_names(bare_url: str) -> None:
-    assert upgrade(bare_url) == (None, SCHEMA_REVISION)
-    assert upgrade(bare_url) == (SCHEMA_REVISION, SCHEMA_REVISION)
-    database = open_database(bare_url)
+def same_as_the_code(database: Database) -> bool:
     with database.reading() as connection:
         context = MigrationContext.configure(
             connection, opts={"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
@@ -51,8 +54,63 @@ def test_migrations_from_nothing_make_the_tables_that_the_code_names(bare_url: s
             assert set(inspector.get_pk_constraint(table.name)["constrained_columns"]) == set(
                 table.primary_key.c.keys()
             )
-            nullable = {column["name"]: column["nullable"] for column in inspector.get_columns(table.name)}
-            assert nullable == {column.name: column.nullable for column in table.c}
+            # Rows go in as tuples, so the order of columns counts too.
+            nullable = [(column["name"], column["nullable"]) for column in inspector.get_columns(table.name)]
+            assert nullable == [(column.name, column.nullable) for column in table.c]
+    return True
+
+
+def restore(revision: str, url: str) -> None:
+    """Make the ledger that an older version of the code left behind, as it was dumped then."""
+    dumped = sqlite3.connect(":memory:" if url.startswith("postgresql") else url.removeprefix("sqlite:///"))
+    dumped.executescript((STORED / f"{revision}.sql").read_text())
+    if url.startswith("postgresql"):
+        database = connect(url)
+        with database.writing() as connection:
+            migrate(connection, revision)
+            copy(dumped, connection)
+        database.close()
+    dumped.close()
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def copy(dumped: sqlite3.Connection, connection: Connection) -> None:
+    """Copy every row, where the empty tables are made already."""
+    there = MetaData()
+    there.reflect(connection)
+    dumped.row_factory = sqlite3.Row
+    for table in there.sorted_tables:
+        connection.execute(delete(table))
+        flags = {column.name for column in table.c if isinstance(column.type, Boolean)}
+        for row in dumped.execute(f"SELECT * FROM {table.name}"):  # noqa: S608
+            values = {name: bool(row[name]) if name in flags else row[name] for name in row.keys()}  # noqa: SIM118
+            connection.execute(insert(table), values)
+
+
+def test_migrations_from_nothing_make_the_tables_that_the_code_names(bare_url: str) -> None:
+    assert upgrade(bare_url) == (None, SCHEMA_REVISION)
+    assert upgrade(bare_url) == (SCHEMA_REVISION, SCHEMA_REVISION)
+    database = open_database(bare_url)
+    assert same_as_the_code(database)
+    database.close()
+
+
+def test_a_stored_ledger_of_an_older_version_is_upgraded_and_keeps_what_it_holds(bare_url: str) -> None:
+    restore("0001", bare_url)
+    assert upgrade(bare_url) == ("0001", SCHEMA_REVISION)
+    database = open_database(bare_url)
+    stored = {call.selection.call_id: call for call in recent_calls(database)}
+    assert stored["a"].attempts == (make_attempt("a", failed=True), make_attempt("a", number=1))
+    assert stored["b"].feedback == (make_rating("b", 0.5, rater="judge:x"),)
+    assert recall_session(database, "chat", "s") == "small"
+    assert verify(database, rule_of) == []
+    assert same_as_the_code(database)
     database.close()
 
 

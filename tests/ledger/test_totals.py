@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from optimizer.decision.credit import bin_upper_ms, latency_bin
 from optimizer.domain import Request
-from optimizer.ledger.calls import recent_calls
+from optimizer.ledger.calls import read_call, recent_calls
 from optimizer.ledger.database import Database
 from optimizer.ledger.totals import MeanRating, Totals, count_calls, latency_percentiles, totals_between
 from optimizer.ledger.writer import Writer
@@ -45,6 +45,22 @@ def test_totals_of_a_small_hour(database: Database, writer: Writer) -> None:
         output_tokens=300,
         ratings={"quality": MeanRating(2, 0.8), "valid": MeanRating(1, 1.0)},
     )
+
+
+def test_replies_of_other_calls_are_counted_apart(database: Database, writer: Writer) -> None:
+    """Call a costs 0.00036 dollars, b gets its reply while it is in flight, c fails once before it gets it too."""
+    writer.submit(make_selection("a"), make_attempt("a"))
+    writer.submit(make_selection("b"), replace(make_attempt("b"), reused="in_flight", cost_nano_usd=0))
+    failed = replace(make_attempt("c", failed=True), cost_nano_usd=5_000, cost_source="estimated")
+    reply = replace(make_attempt("c", number=1), reused="cache", cost_nano_usd=None)
+    writer.submit(make_selection("c"), failed, reply).result()
+    (small,) = totals_between(database, NOON, NOON + HOUR)
+    assert (small.n_calls, small.n_served, small.n_reused) == (3, 3, 2)
+    assert (small.n_known_costs, small.n_unknown_costs, small.cost_nano_usd) == (2, 0, 365_000)
+    assert (small.input_tokens, small.cached_tokens, small.output_tokens) == (1200, 200, 300)
+    stored = read_call(database, "c")
+    assert (stored.n_unknown_costs, stored.known_cost_usd) == (0, 0.000005)
+    assert stored.attempts == (failed, reply)
 
 
 def test_totals_of_one_use_case(database: Database, writer: Writer) -> None:

@@ -28,8 +28,8 @@ def test_a_call_reads_back_as_it_was_written(database: Database, writer: Writer)
         needs_tools=True,
         max_cost_usd=0.25,
     )
-    selection = make_selection("a", request=request)
-    attempts = make_attempt("a", failed=True), make_attempt("a", number=1)
+    selection = replace(make_selection("a", request=request), prompt_hmac="0123456789abcdef")
+    attempts = make_attempt("a", failed=True), replace(make_attempt("a", number=1), reused="in_flight")
     writer.submit(selection, *attempts, make_rating("a")).result()
     stored = read_call(database, "a")
     assert stored.selection == selection
