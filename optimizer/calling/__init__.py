@@ -1,0 +1,1 @@
+"""One call made well: retries, breakers, caches, redaction, judges."""
