@@ -1,5 +1,6 @@
 """Breakers: which models and gateways are in trouble, learned from calls and checks, shared by threads."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,6 +48,8 @@ class Permit:
     number: int
     at: datetime
 
+
+_log = logging.getLogger(__name__)
 
 _Key = tuple[str, str]
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -241,8 +244,12 @@ class Breakers:
 
     def _tell(self, changes: Iterable[BreakerChange | None]) -> None:
         for change in changes:
-            if change is not None:
+            if change is None:
+                continue
+            try:
                 self._on_change(change)
+            except Exception as error:  # noqa: BLE001 - a call that was answered must not fail for want of a note
+                _log.warning("Nobody could be told of a breaker's change: %s", type(error).__name__)
 
 
 def _state(circuit: Circuit) -> State:

@@ -288,6 +288,18 @@ def test_states_are_told_as_they_are_now(ward: Ward) -> None:
     assert (state.state, state.open_until) == ("half_open", None)
 
 
+def test_a_call_does_not_fail_because_nobody_could_be_told(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(change: BreakerChange) -> None:
+        raise OSError("secret words")
+
+    breakers = Breakers(HealthChecks(failure_threshold=1), lambda: NOON, refuse)
+    permit = breakers.acquire(GATEWAY, MODEL)
+    assert permit is not None
+    breakers.failed(permit, ServerFailed(gateway=GATEWAY))
+    assert not breakers.allows(GATEWAY, MODEL)
+    assert [record.getMessage() for record in caplog.records] == ["Nobody could be told of a breaker's change: OSError"]
+
+
 def test_threads_find_one_half_open_place(ward: Ward) -> None:
     ward.fail(n=3)
     ward.wait(30)
