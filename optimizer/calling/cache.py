@@ -1,47 +1,40 @@
 """Replies to be given again: an exact cache in memory, and the key that tells equal requests."""
 
 import copy
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from cachetools import TTLCache
 
-from optimizer.domain import Request
 from optimizer.settings import CacheSettings
-
-T = TypeVar("T")
 
 _HOW = ("stream", "stream_options")  # how a reply is sent, not what it is
 _WHOLE = frozenset({"stop", "tool_calls", "function_call"})
 
 
-def reply_key(request: Request, body: Mapping[str, Any], *, secret: bytes) -> bytes | None:
-    """Return the same 32 bytes for requests that the same reply answers; None where the body is no JSON.
-
-    Equal are those of one tenant and use case, with the same pin and the same demands on quality and cost, whose
-    bodies agree in all but how the reply is sent.
+def reply_key(asked: Mapping[str, object], body: Mapping[str, Any], *, secret: bytes) -> bytes | None:
+    """Return the same 32 bytes for requests that the same reply answers; None where there is no JSON for them.
 
     Parameters
     ----------
+    asked : mapping
+        What tells which reply is right, beside the body: the tenant, the use case, a pinned model, and demands such
+        as `required_quality` and `cost_tier`, or a premium request could get an economy one's reply. What is None
+        counts as not said.
+    body : mapping
+        OpenAI's fields; how the reply is sent (`stream`, `stream_options`) makes no difference.
     secret : bytes
         Up to 64 random ones that never leave memory: without them nobody can tell from a key what was asked.
     """
-    asked = (
-        request.tenant,
-        request.use_case,
-        request.model,
-        request.required_quality,
-        request.objective,
-        request.cost_tier,
-        request.max_cost_usd,
-    )
+    said = {name: value for name, value in asked.items() if value is not None}
     what = {name: value for name, value in body.items() if name not in _HOW}
     try:
-        text = json.dumps((asked, what), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps((said, what), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         return None
     return blake2b(text.encode(), key=secret, digest_size=32).digest()
@@ -63,10 +56,24 @@ def _ended_well(choice: Mapping[str, Any]) -> bool:
     return bool(said) and not message.get("refusal")
 
 
+class WithBody(Protocol):
+    """A frozen dataclass that holds a reply's body beside what else is known of it."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The reply in OpenAI's shape."""
+        ...
+
+
+T = TypeVar("T", bound=WithBody)
+
+
 class ReplyCache(Generic[T]):
     """Whole replies by key for a while, the longest unused ones dropped first; empty where the settings switch it off.
 
-    Everybody gets a copy of their own, so nobody can change what others get. Safe to use from several threads.
+    Everybody gets a copy of the body, so nobody can change what others get. Safe to use from several threads.
 
     Parameters
     ----------
@@ -91,13 +98,17 @@ class ReplyCache(Generic[T]):
             return None
         with self._lock:
             found = self._replies.get(key)
-        return copy.deepcopy(found)
+        return None if found is None else _copied(found)
 
-    def put(self, key: bytes | None, reply: T, body: Mapping[str, Any]) -> bool:
+    def put(self, key: bytes | None, reply: T) -> bool:
         """Keep a reply if its body `is_whole`; return whether it is kept."""
-        if not self.enabled or key is None or not is_whole(body):
+        if not self.enabled or key is None or not is_whole(reply.body):
             return False
-        kept = copy.deepcopy(reply)
+        kept = _copied(reply)
         with self._lock:
             self._replies[key] = kept
         return True
+
+
+def _copied(reply: T) -> T:
+    return dataclasses.replace(reply, body=copy.deepcopy(reply.body))

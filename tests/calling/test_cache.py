@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.calling.cache import ReplyCache, is_whole, reply_key
-from optimizer.domain import Request
 from optimizer.settings import CacheSettings
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -39,11 +38,11 @@ class Shelf:
         self.cache: ReplyCache[Kept] = ReplyCache(CacheSettings(**given), lambda: self.now)
 
     def put(self, key: bytes | None, body: dict[str, Any] = WHOLE) -> bool:
-        return self.cache.put(key, Kept(body), body)
+        return self.cache.put(key, Kept(body))
 
 
 def key_of(body: dict[str, Any] = BODY, **asked: Any) -> bytes | None:
-    return reply_key(Request(**({"use_case": "chat", "context_tokens": 10} | asked)), body, secret=SECRET)
+    return reply_key({"use_case": "chat", "tenant": None} | asked, body, secret=SECRET)
 
 
 def reply(finish_reason: str | None = "stop", **message: Any) -> dict[str, Any]:
@@ -86,13 +85,12 @@ def test_who_asks_and_what_for_makes_a_difference(asked: dict[str, Any]) -> None
     assert key_of(**asked) != key_of()
 
 
-def test_what_only_guides_the_choice_makes_none() -> None:
-    assert key_of(session_id="s", features=(1.0,), tags=(("a", "b"),), context_tokens=11) == key_of()
+def test_what_is_not_said_makes_no_difference() -> None:
+    assert key_of(model=None) == key_of()
 
 
 def test_without_the_secret_the_key_tells_nothing() -> None:
-    request = Request(use_case="chat", context_tokens=10)
-    assert reply_key(request, BODY, secret=b"other") != key_of()
+    assert reply_key({"use_case": "chat"}, BODY, secret=b"other") != key_of()
 
 
 @pytest.mark.parametrize("strange", [b"bytes", float("nan"), object(), {1, 2}])
@@ -143,7 +141,7 @@ def test_tool_calls_are_whole_without_text() -> None:
 
 def test_it_is_off_unless_asked_for() -> None:
     cache: ReplyCache[Kept] = ReplyCache(CacheSettings(), lambda: NOON)
-    assert not cache.put(b"k", Kept(WHOLE), WHOLE)
+    assert not cache.put(b"k", Kept(WHOLE))
     assert cache.get(b"k") is None
 
 
