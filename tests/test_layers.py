@@ -35,6 +35,7 @@ EDGES = {
     "urllib.request": ("optimizer.gateway",),
     "fastapi": ("optimizer.service", "optimizer.simulation.fake_gateway"),
     "starlette": ("optimizer.service", "optimizer.simulation.fake_gateway"),
+    "uvicorn": ("optimizer.service", "optimizer.simulation.fake_gateway"),
 }
 PURE = ("optimizer.decision", "optimizer.analysis.estimators", "optimizer.analysis.intervals")
 EFFECTS = {"time", "random", "os", "io", "pathlib", "tempfile", "socket", "subprocess", "secrets", "uuid", "uuid_utils"}
