@@ -12,6 +12,7 @@ from optimizer.cli.app import App, VerbGroup
 from optimizer.cli.calls import explain, rate, select
 from optimizer.cli.config import config
 from optimizer.cli.demo import demo
+from optimizer.cli.fake_gateway import fake_gateway
 from optimizer.cli.ledger import db, rebuild, verify
 from optimizer.cli.prices import prices
 from optimizer.cli.replay import replay
@@ -37,7 +38,7 @@ def cli() -> None:
     """Choose the cheapest language model that is good enough, call by call."""
 
 
-for command in (demo, select, rate, explain, report, verify, rebuild, db, config, prices, replay):
+for command in (demo, fake_gateway, select, rate, explain, report, verify, rebuild, db, config, prices, replay):
     cli.add_command(command)
 
 
