@@ -306,6 +306,6 @@ class LimitReached(OptimizerError):
         self.left_usd = left_usd
         self.opens_at = opens_at
         super().__init__(
-            f"the limit of ${limit_usd:g} a {window} for {limit} leaves ${left_usd:.6f}, too little for this call; "
+            f"the limit of ${limit_usd:g} per {window} for {limit} leaves ${left_usd:.6f}, too little for this call; "
             f"it opens again at {opens_at.isoformat()}"
         )

@@ -51,7 +51,7 @@ class ManyRows:
 
 
 class Statements:
-    """The INSERTs of the writer."""
+    """The INSERTs of those who write much."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
@@ -74,11 +74,7 @@ class Statements:
     @cached_property
     def rating(self) -> ManyRows:
         """Insert or replace a rating."""
-        insert = insert_into(tables.feedback, self._dialect)
-        new = {name: insert.excluded[name] for name in ("value", "at_us")}
-        return self._text(
-            insert.on_conflict_do_update(index_elements=list(tables.feedback.primary_key), set_=new), tables.feedback
-        )
+        return self._replacing(tables.feedback, "value", "at_us")
 
     @cached_property
     def evidence(self) -> ManyRows:
@@ -86,6 +82,21 @@ class Statements:
         insert, table = insert_into(tables.evidence, self._dialect), tables.evidence
         new: dict[str, Any] = {name: table.c[name] + insert.excluded[name] for name in ("n", "total", "square")}
         new["changed_at_us"] = insert.excluded.changed_at_us
+        return self._text(insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=new), table)
+
+    @cached_property
+    def budget(self) -> ManyRows:
+        """Insert or replace what was spent and is reserved in a window."""
+        return self._replacing(tables.budgets, "spent_nano_usd", "reserved_nano_usd")
+
+    @cached_property
+    def reservation(self) -> ManyRows:
+        """Insert a reservation, or move its expiry."""
+        return self._replacing(tables.reservations, "expires_at_us")
+
+    def _replacing(self, table: Table, *names: str) -> ManyRows:
+        insert = insert_into(table, self._dialect)
+        new = {name: insert.excluded[name] for name in names}
         return self._text(insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=new), table)
 
     def _text(self, insert: Insert, table: Table) -> ManyRows:

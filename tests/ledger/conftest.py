@@ -1,13 +1,16 @@
 """An open ledger for each test, on both databases."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import pytest
 
+from optimizer.decision.limits import SpendingLimits
 from optimizer.ledger.database import Database
+from optimizer.ledger.purse import Purse
 from optimizer.ledger.schema import open_database
 from optimizer.ledger.writer import Writer
-from tests.ledger.factory import rule_of
+from tests.ledger.factory import NOON, rule_of
 
 
 @pytest.fixture
@@ -36,3 +39,17 @@ def opened() -> Iterator[Callable[[str], Database]]:
     yield open_one
     for database in databases:
         database.close()
+
+
+@pytest.fixture
+def purses(database: Database) -> Iterator[Callable[..., Purse]]:
+    """Make purses at the ledger, closed after the test; it is noon there."""
+    made: list[Purse] = []
+
+    def make(limits: SpendingLimits, *, at: datetime = NOON, ttl_s: float = 300.0) -> Purse:
+        made.append(Purse(database, limits, clock=lambda: at, ttl_s=ttl_s))
+        return made[-1]
+
+    yield make
+    for purse in made:
+        purse.close()

@@ -1,0 +1,197 @@
+"""The one thread per process that carries out orders of spending, from any thread, in groups committed together."""
+
+import atexit
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from threading import Condition, Lock, Thread
+from typing import Any
+
+from optimizer.errors import (
+    LedgerError,
+    LedgerNotUpgraded,
+    LedgerTooNew,
+    LedgerUnavailable,
+    NotALedger,
+    OptimizerError,
+)
+from optimizer.ledger.budgets import BudgetBatch
+from optimizer.ledger.database import Database
+from optimizer.ledger.reservations import Charge, Order, Reservation, Reserve, Settle
+from optimizer.ledger.statements import Statements
+
+MOST_ORDERS = 1_000  # in one transaction
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_AWAY = (LedgerUnavailable, LedgerNotUpgraded, LedgerTooNew, NotALedger)
+
+_log = logging.getLogger(__name__)
+
+
+class _Entry:
+    """An order in line, the future that its caller holds, and whether it needs to be carried out no more."""
+
+    __slots__ = ("future", "order", "over")
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.future: Future[Any] = Future()
+        self.over = False
+
+    def tell(self, outcome: object) -> bool:
+        """Make an outcome known and return whether somebody may hear it."""
+        with suppress(InvalidStateError):  # cancelled, or told before that the database is away
+            if isinstance(outcome, OptimizerError):
+                self.future.set_exception(outcome)
+            else:
+                self.future.set_result(outcome)
+            return True
+        return False
+
+
+class Teller:
+    """Takes orders at once; those that come while a transaction runs are carried out together in the next one.
+
+    The thread begins with the first order. What is settled or charged is never forgotten: where the database is away,
+    its future says so, and it stays in line until it is written or the process ends.
+    """
+
+    def __init__(self, database: Database, *, ttl_us: int) -> None:
+        self._database = database
+        self._ttl_us = ttl_us
+        self._statements = Statements(database.engine.dialect)
+        self._lock = Lock()
+        self._work = Condition(self._lock)
+        self._queue: deque[_Entry] = deque()
+        self._urgent = False  # somebody waits for an answer that decides what happens next
+        self._failure: OptimizerError | None = None
+        self._pause_s = _FIRST_PAUSE_S
+        self._closing = False
+        self._thread: Thread | None = None
+
+    def submit(self, order: Order) -> "Future[Any]":
+        """Take an order; the future has its outcome, or `LedgerUnavailable` where the teller is closed."""
+        entry = _Entry(order)
+        with self._lock:
+            closed = self._closing
+            if not closed:
+                self._queue.append(entry)
+                self._urgent = self._urgent or not isinstance(order, Settle | Charge)
+                self._start()
+                self._work.notify()
+        if closed:
+            entry.tell(LedgerUnavailable("spending is closed"))
+        return entry.future
+
+    def close(self) -> None:
+        """Carry out what waits and end the thread; safe to call twice.
+
+        Raises
+        ------
+        LedgerUnavailable
+            If the database is away; the message counts what was not charged.
+        """
+        with self._lock:
+            self._closing = True
+            self._work.notify()
+        if self._thread is not None:
+            atexit.unregister(self._close_at_exit)
+            self._thread.join()
+        lost = len(self._queue)
+        self._queue.clear()
+        if lost:
+            raise LedgerUnavailable(f"{lost} costs were not charged to their limits: {self._failure}")
+
+    def _close_at_exit(self) -> None:
+        try:
+            self.close()
+        except OptimizerError as error:
+            _log.error("%s", error)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="teller", daemon=True)
+            self._thread.start()
+            atexit.register(self._close_at_exit)
+
+    def _run(self) -> None:
+        while batch := self._next():
+            try:
+                self._write(batch)
+            except _AWAY as error:
+                if not self._hold(batch, error):
+                    return
+            else:
+                self._failure, self._pause_s = None, _FIRST_PAUSE_S
+
+    def _next(self) -> Sequence[_Entry]:
+        """Wait for orders and take them out of the line; none once the teller is closed and all is carried out."""
+        with self._lock:
+            self._work.wait_for(lambda: self._queue or self._closing)
+            self._urgent = False
+            return [self._queue.popleft() for _ in range(min(len(self._queue), MOST_ORDERS))]
+
+    def _write(self, batch: Sequence[_Entry]) -> None:
+        """Carry out orders together; where the database refuses them, halve until what is wrong stands alone."""
+        wanted = [entry for entry in batch if not (isinstance(entry.order, Reserve) and entry.future.cancelled())]
+        try:
+            self._commit(wanted)
+        except _AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one order must not lose its neighbours
+            if len(wanted) == 1:
+                self._refuse(wanted[0], error)
+                return
+            half = len(wanted) // 2
+            self._write(wanted[:half])
+            self._write(wanted[half:])
+
+    def _commit(self, batch: Sequence[_Entry]) -> None:
+        if not batch:
+            return
+        orders = [entry.order for entry in batch]
+        with self._database.writing() as connection:
+            outcomes = BudgetBatch(connection, self._statements, orders, ttl_us=self._ttl_us).write()
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            entry.over = True
+            if not entry.tell(outcome) and isinstance(entry.order, Reserve) and isinstance(outcome, Reservation):
+                # Its caller was cancelled meanwhile. In line also where the teller is closed for others.
+                with self._lock:
+                    self._queue.append(_Entry(Settle(outcome, 0)))
+
+    def _refuse(self, entry: _Entry, error: Exception) -> None:
+        entry.over = True
+        refusal = _refusal(error)
+        if not entry.tell(refusal):
+            _log.warning("A cost that had waited in memory is refused: %s", refusal)
+
+    def _hold(self, batch: Sequence[_Entry], error: OptimizerError) -> bool:
+        """Keep what must be charged, tell all who wait, and pause; return whether to go on."""
+        if self._failure is None:
+            _log.warning("Spending is not written yet: %s", error)
+        self._failure = error
+        with self._lock:
+            waiting = [entry for entry in (*batch, *self._queue) if not entry.over]
+            self._queue = deque(_to_charge(waiting))
+        for entry in waiting:
+            entry.tell(error)
+        with self._lock:
+            if self._closing:
+                return False
+            self._work.wait_for(lambda: self._closing or self._urgent, timeout=self._pause_s)
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        return True
+
+
+def _to_charge(entries: Iterable[_Entry]) -> Iterable[_Entry]:
+    return (entry for entry in entries if isinstance(entry.order, Settle | Charge))
+
+
+def _refusal(error: Exception) -> OptimizerError:
+    """Return why one order is refused, without any of its values."""
+    if isinstance(error, OptimizerError):
+        return error
+    refusal = LedgerError(f"the ledger refuses an order of spending ({type(error).__name__})")
+    refusal.__cause__ = error
+    return refusal
