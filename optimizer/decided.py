@@ -50,15 +50,17 @@ class Decision:
     Attributes
     ----------
     threshold : float or None
-        The quality asked for, as a number in [0, 1], where the objective has one.
+        The quality asked for, as a number in [0, 1], where the objective has one; lowered where a limit sank a floor.
     price : float or None
-        λ: quality given up per dollar saved; None for `floor`.
+        λ: quality given up per dollar saved; for `floor` only where a limit lowered it: λ of a budget of that size.
     holdout, exploration : float
         Share kept for the incumbent as an experiment, and share spread over all that is left in.
     output_tokens : int
         Completion tokens that had to fit into the window beside the prompt.
     headline : str
         What a person should know first, such as that no ratings exist yet.
+    lowered : bool
+        Whether a limit of spending made the choice worse than what was asked.
     """
 
     use_case: str
@@ -79,6 +81,7 @@ class Decision:
     temperature: float | None = None
     fallback_models: tuple[str, ...] = ()
     output_tokens: int = 0
+    lowered: bool = False
 
     @cached_property
     def distribution(self) -> dict[str, float]:

@@ -174,7 +174,8 @@ def _asked(decision: Decision) -> str:
     kind, _, amount = decision.objective.partition(":")
     wanted = amount
     if amount.endswith("%"):
-        now = "" if decision.threshold is None else f", {decision.threshold:.3f} now"
+        # A lowered floor is no longer that share.
+        now = "" if decision.threshold is None or decision.lowered else f", {decision.threshold:.3f} now"
         wanted = f"{amount} of {decision.incumbent}'s{now}"
     return {
         "quality": "Asked: the best quality, whatever it costs.",
@@ -187,8 +188,11 @@ def _asked(decision: Decision) -> str:
 
 def _weighing(decision: Decision) -> list[str]:
     alone = decision.distribution.get(decision.incumbent) == 1.0
-    if decision.price is None or (alone and decision.headline):
+    if decision.price is None or (alone and decision.headline and not decision.lowered):
         return []  # nothing is weighed while the incumbent serves alone
+    if decision.lowered:
+        worth = f"; at that, 0.01 more quality is worth ${0.01 / decision.price:.2g} a call" if decision.price else ""
+        return [f"A limit of spending leaves less than was asked{worth}."]
     if decision.price == 0.0:
         return ["So cost plays no part in the choice now."]
     return [f"So 0.01 more quality is worth up to ${0.01 / decision.price:.2g} a call."]
@@ -261,6 +265,7 @@ def _as_dict(selection: Selection) -> dict[str, Any]:
         "holdout": decision.holdout,
         "exploration": decision.exploration,
         "incumbent": decision.incumbent,
+        "lowered": decision.lowered,
         "headline": decision.headline,
         "policy_version": decision.policy_version,
         "price_version": decision.price_version,

@@ -53,6 +53,19 @@ def test_a_decision_reads_back_as_it_was_written() -> None:
     assert replace(DECISION, price=11.0).digest != DECISION.digest
 
 
+def test_a_decision_of_before_there_were_limits_was_not_lowered() -> None:
+    assert "lowered" not in DECISION.json
+    assert Decision.parse(DECISION.json).lowered is False
+
+
+def test_a_lowered_choice_says_in_one_line_what_it_gives_up() -> None:
+    lowered = replace(DECISION, lowered=True, headline="held to $0.0004 a call by the daily limit")
+    text = selected(decision=lowered).explain()
+    assert "A limit of spending leaves less than was asked; at that, 0.01 more quality is worth $0.001 a call." in text
+    assert "0.870 now" not in text
+    assert "A limit" not in selected().explain()
+
+
 def test_the_distribution_holds_whom_it_could_be_and_no_one_else() -> None:
     assert DECISION.distribution == {"dear": 0.02, "cheap": 0.98}
     assert list(DECISION.exclusions) == ["tiny"]

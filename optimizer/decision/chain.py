@@ -30,6 +30,7 @@ class Settled:
 
     `holdout` is 1 while the incumbent warms up; `floor` is the mean quality that `average` asks for, and `kept` the
     share that the incumbent keeps to hold it; `wide` says that a budget has room, so draws doubt models' effects, too.
+    `ceiling` is the quality that `floor` asks for at most; `lowered` says that a limit of spending made it all worse.
     """
 
     price: float | None
@@ -38,6 +39,8 @@ class Settled:
     floor: float | None = None
     kept: float = 0.0
     wide: bool = False
+    ceiling: float | None = None
+    lowered: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Shares:
     shares : ndarray, shape (n_rows, n_arms)
         Rows sum to 1.
     price : float or None
-        λ, where the objective has one.
+        λ, where the objective has one, or a limit lowered a floor.
     threshold : ndarray, shape (n_rows,), or None
         The quality asked for.
     steps : tuple of (str, ndarray)
@@ -121,6 +124,11 @@ def warming_up(situation: Situation, objective: Objective) -> bool:
 def _held(situation: Situation, chain: Chain) -> float:
     if warming_up(situation, chain.objective):
         return 1.0
+    return usual_holdout(chain)
+
+
+def usual_holdout(chain: Chain) -> float:
+    """Return the share of calls that go on measuring the incumbent once it is known."""
     return chain.holdout if needs_incumbent(chain.objective) else 0.0
 
 
@@ -129,6 +137,8 @@ def _floor(situation: Situation, chain: Chain, settled: Settled | None) -> Share
     context = situation.context
     rows = np.arange(len(incumbent))
     threshold = floor_of(situation, chain.objective)
+    if settled is not None and settled.ceiling is not None:
+        threshold = np.minimum(threshold, settled.ceiling)
     cost = situation.cost.copy()
     cost[rows, incumbent] *= INCUMBENT_MARGIN
     mean = belief.mean[context]
@@ -149,7 +159,8 @@ def _floor(situation: Situation, chain: Chain, settled: Settled | None) -> Share
     if exploration:
         # A floor over arms dearer than the incumbent, or not proven under the guard, would buy what nobody asked for.
         steps.append(("exploration", explore(steps[-1][1], steps[-1][1] > 0, exploration)))
-    return Shares(steps[-1][1], None, threshold, exploration=exploration, holdout=holdout, steps=tuple(steps))
+    price = None if settled is None else settled.price
+    return Shares(steps[-1][1], price, threshold, exploration=exploration, holdout=holdout, steps=tuple(steps))
 
 
 def _scored(situation: Situation, chain: Chain, target: float | None, settled: Settled | None, guess: float) -> Shares:

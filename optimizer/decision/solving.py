@@ -1,6 +1,7 @@
 """λ solved on common random numbers, through every step that follows the votes: for a spend, or for a mean quality."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from optimizer.decision.price import cheapest_within, highest_price
 from optimizer.decision.situation import Situation
 
 _LEAST_EXPLORATION = 1e-4
+_ROUNDING = 1e-9
 _OCTAVES_BELOW, _N_PRICES = 8, 11  # λ from 2⁻⁸ to 2¹² quality for the incumbent's dearest call, every second power of 2
 
 
@@ -96,16 +98,29 @@ class Votes:
     def mixture(self, price: float, floor: float) -> tuple[tuple[float, float], float]:
         """Return (what it misses of the floor, what it spends), least first, and the share kept by the incumbent."""
         votes = self.votes(price)
-        without = (("votes", votes), *self._after(votes, 0.0))[-1][1]
-        quality, spend = self._over_traffic(without, self.mean), self._over_traffic(without, self.cost)
+        quality, spend = self._mean_of(votes, 0.0)
         if quality >= floor:
             return (0.0, spend), 0.0
-        alone = self._after(votes, 1.0)[-1][1]
-        best, dear = self._over_traffic(alone, self.mean), self._over_traffic(alone, self.cost)
+        best, dear = self._mean_of(votes, 1.0)
         if best <= quality:
             return (floor - quality, spend), 0.0
         kept = min((floor - quality) / (best - quality), 1.0)
         return (max(floor - best, 0.0), spend + kept * (dear - spend)), kept
+
+    def bought(self, price: float, target_usd: float) -> tuple[tuple[float, float], float]:
+        """Return (what is overspent, minus the quality), least first, and the share kept by the incumbent."""
+        votes = self.votes(price)
+        quality, spend = self._mean_of(votes, 0.0)
+        best, dear = self._mean_of(votes, 1.0)
+        low, high = _shares_within(spend, dear, target_usd)
+        kept = high if best > quality else low
+        over = max(spend + kept * (dear - spend) - target_usd, 0.0)
+        return (over if over > target_usd * _ROUNDING else 0.0, -(quality + kept * (best - quality))), kept
+
+    def _mean_of(self, votes: FloatArray, kept: float) -> tuple[float, float]:
+        """Return quality and dollars a call over the traffic."""
+        shares = (("votes", votes), *self._after(votes, kept))[-1][1]
+        return self._over_traffic(shares, self.mean), self._over_traffic(shares, self.cost)
 
     def _over_traffic(self, shares: FloatArray, values: FloatArray) -> float:
         return float(self.situation.traffic @ (shares * values).sum(axis=1))
@@ -135,12 +150,39 @@ def cheapest_mixture(votes: Votes, floor: float) -> tuple[float, float]:
     """
     if votes.holdout == 1.0:
         return 0.0, 0.0
+    return _least(_prices(votes), lambda price: votes.mixture(price, floor))
+
+
+def richest_mixture(votes: Votes, target_usd: float) -> tuple[float, float]:
+    """Return (λ, share that the incumbent keeps) whose mean quality is best among those that the target pays for.
+
+    The other way round from `cheapest_mixture`, over the same mixtures: so a target that falls from what the floor
+    costs takes quality away little by little.
+    """
+    return _least((*_prices(votes), votes.highest), lambda price: votes.bought(price, target_usd))
+
+
+def _prices(votes: Votes) -> tuple[float, ...]:
     # Measured by the incumbent's cost, so that a newcomer moves the grid, and with it anybody's share, by nothing.
     first = math.floor(math.log2(1.0 / votes.incumbent_usd)) - _OCTAVES_BELOW
-    prices = (0.0, *(2.0 ** (first + 2 * i) for i in range(_N_PRICES)))
-    found = {price: votes.mixture(price, floor) for price in prices}
+    return (0.0, *(2.0 ** (first + 2 * i) for i in range(_N_PRICES)))
+
+
+def _least(
+    prices: tuple[float, ...], judged: Callable[[float], tuple[tuple[float, float], float]]
+) -> tuple[float, float]:
+    """Return the λ judged least, and the share that goes with it."""
+    found = {price: judged(price) for price in prices}
     for step in (2.0, 2.0**0.5, 2.0**0.25):
         best = min(found, key=lambda price: found[price][0])
-        found |= {price: votes.mixture(price, floor) for price in (best / step, best * step)}
+        found |= {price: judged(price) for price in (best / step, best * step)}
     best = min(found, key=lambda price: found[price][0])
     return best, found[best][1]
+
+
+def _shares_within(spend: float, dear: float, target_usd: float) -> tuple[float, float]:
+    """Return the least and the greatest share that the incumbent, at `dear` a call, may keep within the target."""
+    if dear == spend:
+        return 0.0, 1.0
+    edge = min(max((target_usd - spend) / (dear - spend), 0.0), 1.0)
+    return (0.0, edge) if dear > spend else (edge, 1.0)

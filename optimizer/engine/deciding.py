@@ -102,6 +102,7 @@ def make_decision(
         temperature=route.settings.temperature,
         fallback_models=tuple(candidate.model_id for candidate in route.fallbacks),
         output_tokens=output_tokens,
+        lowered=settled.lowered,
     )
 
 
@@ -162,7 +163,19 @@ def _standings(facts: Facts, costs: FloatArray, excluded: Mapping[str, str], sha
 
 
 def headline(snapshot: Snapshot, route: Route, settled: Settled) -> str:
-    """Return what a person should know first where learning has hardly begun; else nothing."""
+    """Return what a person should know first: that a limit holds the choice, or that learning has hardly begun."""
+    return "; ".join(line for line in (_held(snapshot, route, settled), _begun(snapshot, route, settled)) if line)
+
+
+def _held(snapshot: Snapshot, route: Route, settled: Settled) -> str:
+    if not settled.lowered:
+        return ""
+    target = snapshot.targets[route.name]
+    sunk = "" if settled.ceiling is None else f", so that a quality of {settled.ceiling:.3g} has to do"
+    return f"held to ${target.usd_per_call:.2g} a call by {target.limit.name}{sunk}"
+
+
+def _begun(snapshot: Snapshot, route: Route, settled: Settled) -> str:
     n = snapshot.facts(route, snapshot.context(route.name, "")).n_ratings
     if settled.holdout == 1.0:
         return f"{n:.0f} ratings: staying on {route.incumbent} until enough is known of it"

@@ -14,6 +14,7 @@ from optimizer.decision.evidence import bin_tokens, length_bin
 from optimizer.domain import Request
 from optimizer.engine.deciding import Versions, make_decision
 from optimizer.engine.drawing import Lottery
+from optimizer.engine.pacing import Pacer, Spend
 from optimizer.engine.segmenters import Segmenters
 from optimizer.engine.snapshot import Snapshot, make_snapshot
 from optimizer.ledger.database import Database
@@ -110,6 +111,7 @@ class Learner:
         self._reader = EvidenceReader(database)
         self._refreshing = threading.Lock()
         self._rolled_up_at = clock()
+        self._pacer = Pacer()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self._reader.refresh()
@@ -120,7 +122,8 @@ class Learner:
         with self._refreshing:
             changed = self._reader.refresh()
             now = self._clock()
-            if changed or (now - self.view.snapshot.at).total_seconds() >= _REPRICE_S:
+            limited = self._pacer.read(now)
+            if changed or limited or (now - self.view.snapshot.at).total_seconds() >= _REPRICE_S:
                 self.view = self._view(self.view)
             if (now - self._rolled_up_at).total_seconds() > _ROLL_UP_S:
                 self._rolled_up_at = now
@@ -132,7 +135,7 @@ class Learner:
         last = None if before is None else before.snapshot
         snapshot = make_snapshot(now, routes, self._reader.rows, self._segmenters.contexts, last)
         versions = self._versions(routes) if before is None else before.versions
-        return View(routes, snapshot, self._segmenters, versions)
+        return View(routes, self._pacer.hold(snapshot, self._reader.rows), self._segmenters, versions)
 
     def _versions(self, routes: Routes) -> dict[str, Versions]:
         code = code_version()
@@ -141,6 +144,12 @@ class Learner:
             for name, route in routes.by_use_case.items()
         }
         return {name: Versions(policy, self._segmenters.version_of(name)) for name, policy in policies.items()}
+
+    def pace_by(self, spend: Spend) -> None:
+        """Hold choices to these limits of spending from now on."""
+        with self._refreshing:
+            self._pacer = Pacer(spend)
+        self.refresh()
 
     def start(self) -> None:
         """Refresh from now on in a thread of its own, every `refresh_interval`."""

@@ -15,6 +15,7 @@ from optimizer.domain import Attempt, Candidate, CostTier, Feedback, Request, Us
 from optimizer.engine.choosing import Chooser, candidate_of
 from optimizer.engine.learning import NOBODY, Learner, View
 from optimizer.engine.outcome import as_usage, checked_amount, checked_rating, checked_word, cost_of, refused
+from optimizer.engine.pacing import Spend
 from optimizer.engine.recent import Recent, Sessions
 from optimizer.engine.segmenters import Segmenters
 from optimizer.engine.snapshot import Snapshot
@@ -363,6 +364,10 @@ class Optimizer:
         if flush:
             self._writer.flush()
         self._learner.refresh()
+
+    def pace_by(self, spend: Spend) -> None:
+        """Hold choices to limits from now on, so that they last; `spend` says how far each is used, every 15 s."""
+        self._learner.pace_by(spend)
 
     def flush(self) -> None:
         """Wait until everything that this process was told is in the ledger."""

@@ -16,6 +16,8 @@ from optimizer.decision.choice import scenarios
 from optimizer.decision.cost import START_OUTPUT_TOKENS, input_ratio, paid_mean, shrunk_mean
 from optimizer.decision.credit import percentile_ms
 from optimizer.decision.evidence import EvidenceKey, Sums, bin_tokens
+from optimizer.decision.held import expected_usd, held_to
+from optimizer.decision.pacing import Target
 from optimizer.decision.price import Pace, shortfall
 from optimizer.decision.situation import Situation, floor_of
 from optimizer.domain import Candidate, Objective
@@ -34,9 +36,11 @@ class Snapshot:
     ----------
     low, high : ndarray, shape (n_contexts, n_models)
         95% interval of every cell's quality at full spread.
-    settled, read : dict
-        What was solved for a use case and chain, and what is known of a use case and context; each made when first
-        asked for, and the same whoever asks.
+    targets : mapping of str to Target
+        Use case → what a call may cost on average, where limits of spending say so.
+    settled, held, read : dict
+        What was solved for a use case and chain, the same held to the target, and what is known of a use case and
+        context; each made when first asked for, and the same whoever asks.
     """
 
     at: datetime
@@ -47,7 +51,9 @@ class Snapshot:
     low: FloatArray
     high: FloatArray
     guesses: Mapping[tuple[str, Chain], float] = field(default_factory=dict)
+    targets: Mapping[str, Target] = field(default_factory=dict)
     settled: dict[tuple[str, Chain], Settled] = field(default_factory=dict)
+    held: dict[tuple[str, Chain], Settled] = field(default_factory=dict)
     read: dict[tuple[str, int], Facts] = field(default_factory=dict)
 
     def context(self, use_case: str, segment: str) -> int:
@@ -61,7 +67,26 @@ class Snapshot:
         return np.array([self.axes.models.index(candidate.model_id) for candidate in candidates], dtype=np.intp)
 
     def settle(self, route: Route, chain: Chain) -> Settled:
-        """Return λ, holdout and exploration for a route's chain, solved over all use cases that share it."""
+        """Return λ, holdout and exploration for a route's chain, held to the use case's target where it has one."""
+        target = self.targets.get(route.name)
+        if target is None:
+            return self.own(route, chain)
+        key = route.name, chain
+        if key not in self.held:
+            self.held[key] = self.held_to(route, chain, target.usd_per_call)
+        return self.held[key]
+
+    def held_to(self, route: Route, chain: Chain, usd_per_call: float) -> Settled:
+        """Return what a target over the use case's traffic makes of the objective's own solution."""
+        traffic = self._traffic((route,))
+        return held_to(traffic, chain, self.own(route, chain), usd_per_call, route.settings.quality_min)
+
+    def expected_usd(self, route: Route, chain: Chain, settled: Settled) -> float:
+        """Return the expected dollars a call over the use case's traffic."""
+        return expected_usd(self._traffic((route,)), chain, settled)
+
+    def own(self, route: Route, chain: Chain) -> Settled:
+        """Return λ, holdout and exploration for a route's chain by itself, solved over all use cases that share it."""
         key = route.name, chain
         if key not in self.settled:
             together = self._together(route, chain)
