@@ -1,30 +1,65 @@
 """The words of a report: how far learning has come, said first, and where to look next, said last."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from optimizer.analysis.parts import Figures, UseCaseReport
+from optimizer.calling.checks import CHECKS
 from optimizer.routes import Routes
 from optimizer.settings import Flags
 
 _WELL_RATED = 0.02  # share of calls; below, learning takes its time
 
 
-def headlines(figures: Figures, use_cases: Sequence[UseCaseReport], flags: Flags, *, n_learned: float) -> Iterator[str]:
+def unrated(use_cases: Sequence[UseCaseReport], routes: Routes, n_learned: Mapping[str, int]) -> list[str]:
+    """Return the use cases that nobody rates: no rating until now, no judge, and a quality that no free check tells.
+
+    Parameters
+    ----------
+    n_learned : mapping of str to int
+        Use case → ratings of its quality that its evidence holds.
+    """
+    found = []
+    for use_case in use_cases:
+        route = routes.by_use_case.get(use_case.use_case)
+        if route is None or n_learned.get(use_case.use_case) or use_case.figures.n_rated:
+            continue
+        judge, metrics = route.settings.judge, route.settings.metrics
+        is_judged = judge is not None and (judge.metric or metrics.quality) == metrics.quality
+        if not is_judged and metrics.quality not in CHECKS:
+            found.append(use_case.use_case)
+    return found
+
+
+def headlines(
+    figures: Figures,
+    use_cases: Sequence[UseCaseReport],
+    flags: Flags,
+    *,
+    n_learned: float,
+    unrated: Sequence[str] = (),
+) -> Iterator[str]:
     """Yield what a person should know first.
 
     Parameters
     ----------
     n_learned : float
         Ratings that the evidence of these use cases holds.
+    unrated : sequence of str
+        Use cases without any rating source.
     """
     if not figures.n_calls:
         yield "No calls in this period."
     elif not n_learned and not figures.n_rated:
-        yield f"0 ratings of {figures.n_calls:,} calls: without any rating source nothing can be learned."
+        yield f"0 ratings of {figures.n_calls:,} calls."
     elif not n_learned:
         yield f"{figures.n_rated:,} ratings wait: they count once it is recorded what came of their calls."
     else:
         yield f"{figures.n_rated:,} of {figures.n_calls:,} calls are rated."
+    if unrated:
+        yield (
+            f"Nothing can be learned: no rating source for {', '.join(unrated)}; "
+            "rate calls, set `judge`, or name a free check as quality."
+        )
     if figures.n_reused:
         yield f"{figures.n_reused:,} calls got another call's reply (cache, in flight), which cost and taught nothing."
     if not flags.routing:

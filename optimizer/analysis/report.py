@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from optimizer.analysis.accounts import Accounts, BaselinePrices, observed_by_use_case
-from optimizer.analysis.advice import headlines, next_steps
+from optimizer.analysis.advice import headlines, next_steps, unrated
 from optimizer.analysis.parts import Figures, ModelReport, ObserveReport, Report, UseCaseReport
 from optimizer.catalog import Catalog
 from optimizer.decision.evidence import QUALITY
@@ -66,12 +66,13 @@ def make_report(
     whole = _figures(totals, {key: _metric(routes.by_use_case.get(key)) for key in by_use_case})
     latest = recent_calls(database, use_case=name, since=since, limit=1)
     call_id = latest[0].selection.call_id if latest else None
+    nobody_rates = unrated(parts, routes, learned.n_ratings)
     n_learned = sum(n for key, n in learned.n_ratings.items() if name in (None, key))
     return Report(
         now,
         since,
         until,
-        tuple(headlines(whole, parts, settings.flags, n_learned=n_learned)),
+        tuple(headlines(whole, parts, settings.flags, n_learned=n_learned, unrated=nobody_rates)),
         whole,
         accounts.saving(),
         parts,

@@ -93,7 +93,7 @@ def test_observe_mode_is_labelled_as_an_expectation(tmp_path: Path, capsys: Capt
         opt.record(opt.select_optimal_model("chat", 1000, objective="value:0.001"), latency_ms=400.0)
     assert _run(path, **off) == 0
     out = capsys.readouterr().out
-    assert "0 ratings of 1 calls: without any rating source nothing can be learned." in out
+    assert "0 ratings of 1 calls.\nNothing can be learned: no rating source for chat; " in out
     assert "chat: 0 ratings: staying on gpt-5.4-nano" in out
     assert "chat, observe mode: what the optimizer's own choice would have been" in out
     assert "at expected cost: an expectation, not a measurement." in out
