@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 from optimizer.domain import Gateway
 from optimizer.simulation.fake_gateway import openrouter, portkey
 from optimizer.simulation.fake_gateway.chat import chat
-from optimizer.simulation.fake_gateway.connection import Connection, Receive, Scope, Send
-from optimizer.simulation.fake_gateway.faults import Fault
+from optimizer.simulation.fake_gateway.connection import Connection, Receive, Scope, Send, send_nothing, send_plain
+from optimizer.simulation.fake_gateway.faults import REFUSALS, Fault
 from optimizer.simulation.fake_gateway.gateway import FakeGateway, check_headers
 from optimizer.simulation.fake_gateway.messages import FakeRequest, Reply, as_reply
 from optimizer.simulation.fake_gateway.naming import split_slug
+from optimizer.simulation.fake_gateway.portkey import traced
 from optimizer.simulation.fake_gateway.refusals import refusal
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -42,6 +44,11 @@ def application(gateway: FakeGateway) -> Application:
         try:
             request = _received(gateway, scope, await connection.body())
             await _answer(gateway, request, connection)
+        except Exception as error:  # kept for whoever runs the fake, in another thread
+            gateway.errors.append(error)
+            if not connection.status:
+                await connection.reply(as_reply(500, {"error": {"message": f"fake gateway: {type(error).__name__}"}}))
+            raise
         finally:
             gateway.n_open -= 1
             connection.forget()
@@ -55,17 +62,34 @@ async def _answer(gateway: FakeGateway, request: FakeRequest, connection: Connec
     except ValueError as error:
         await connection.reply(as_reply(400, {"error": {"message": f"fake gateway: {error}", "code": 400}}))
         return
-    if (
-        (request.method, request.path) not in OPEN
-        and not _is_priced(request.path)
-        and not _is_allowed(gateway, request)
-    ):
+    is_open = (request.method, request.path) in OPEN or _is_priced(request.path)
+    if not is_open and not _is_allowed(gateway, request):
         known = gateway.names.find(request.gateway, request.model, None)
-        await connection.reply(refusal(Fault("unauthorized"), request.gateway, known))
+        await _reply(gateway, request, connection, refusal(Fault("unauthorized"), request.gateway, known))
     elif request.method == "POST" and request.path in CHAT:
         await chat(gateway, request, connection)
     else:
-        await connection.reply(_endpoint(gateway, request)(gateway, request))
+        await _elsewhere(gateway, request, connection)
+
+
+async def _elsewhere(gateway: FakeGateway, request: FakeRequest, connection: Connection) -> None:
+    """Answer any other endpoint, or fail at it."""
+    fault = gateway.trouble_elsewhere(request)
+    if fault and fault.name in {"hang", "reset", "close"}:
+        await send_nothing(connection, fault.name)
+    elif fault and fault.name in REFUSALS:
+        known = gateway.names.find(request.gateway, "", None)
+        await _reply(gateway, request, connection, refusal(fault, request.gateway, known))
+    else:
+        reply = _endpoint(gateway, request)(gateway, request)
+        await _reply(gateway, request, connection, reply, fault.name if fault else "")
+
+
+async def _reply(
+    gateway: FakeGateway, request: FakeRequest, connection: Connection, reply: Reply, fault: str = ""
+) -> None:
+    more = traced(gateway, request) if request.gateway == "portkey" else ()
+    await send_plain(connection, replace(reply, headers=(*reply.headers, *more)), fault=fault)
 
 
 def _received(gateway: FakeGateway, scope: Scope, body: bytes) -> FakeRequest:
@@ -95,7 +119,7 @@ def _received(gateway: FakeGateway, scope: Scope, body: bytes) -> FakeRequest:
 def _dialect(path: str, headers: Mapping[str, str], model: str) -> Gateway:
     if path.startswith("/api/v1"):
         return "openrouter"
-    is_portkey = any(name.startswith("x-portkey-") for name in headers) or path.startswith("/v1/feedback")
+    is_portkey = path == "/" or path.startswith("/v1/feedback") or any(n.startswith("x-portkey-") for n in headers)
     return "portkey" if is_portkey or split_slug(model)[0] else "direct"
 
 

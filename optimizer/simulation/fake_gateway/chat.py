@@ -10,11 +10,13 @@ from optimizer.simulation.fake_gateway.faults import CONNECTION, REFUSALS, Fault
 from optimizer.simulation.fake_gateway.gateway import FakeGateway
 from optimizer.simulation.fake_gateway.messages import FakeRequest, Headers, Reply, Served, as_reply
 from optimizer.simulation.fake_gateway.plan import Plan
+from optimizer.simulation.fake_gateway.portkey import traced
 from optimizer.simulation.fake_gateway.refusals import PROVIDER, provider_refusal, refusal
 from optimizer.simulation.fake_gateway.routing import Aim, Refusal, aims_of
 from optimizer.simulation.fake_gateway.styles import style_of
 
 _SILENT = ("hang", "reset", "close")
+_PARTS = ("cut", "broken", "stall", "ends_early", "error_midway")  # of a stream, by which only a part is sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,21 @@ class Outcome:
 
 async def chat(gateway: FakeGateway, request: FakeRequest, connection: Connection) -> None:
     """Answer a chat completion."""
-    if not isinstance(request.body, dict) or not isinstance(request.body.get("messages"), list):
-        await connection.reply(_malformed(request))
-        return
     try:
+        if not _is_well_formed(request.body):
+            raise Refusal(_malformed(request))
         aims = aims_of(request, gateway.names, gateway.script, gateway.rng(request.number))
     except Refusal as refused:
-        await connection.reply(refused.reply)
+        more = traced(gateway, request) if request.gateway == "portkey" else ()
+        await connection.reply(replace(refused.reply, headers=(*refused.reply.headers, *more)))
         return
     outcome = await _asked(gateway, request, aims)
     await _deliver(gateway, request, outcome, connection)
+
+
+def _is_well_formed(body: object) -> bool:
+    messages = body.get("messages") if isinstance(body, dict) else None
+    return isinstance(messages, list) and all(isinstance(message, dict) for message in messages)
 
 
 def _malformed(request: FakeRequest) -> Reply:
@@ -109,75 +116,59 @@ def _timed_out(timeout_s: float) -> Reply:
 
 
 async def _deliver(gateway: FakeGateway, request: FakeRequest, outcome: Outcome, connection: Connection) -> None:
-    """Send what came of it, and enter it in the books whatever happens on the way."""
-    plan = outcome.plan
-    provider = plan.known.provider
-    stamp = Stamp(_id(gateway, request, style_of(request.gateway, provider).id_prefix), int(gateway.clock()))
+    """Send what came of it, entered in the books before its end, so that who has read it finds it there."""
+    plan, style = outcome.plan, style_of(request.gateway, outcome.plan.known.provider)
+    stamp = Stamp(_id(gateway, request, style.id_prefix), int(gateway.clock()))
+    entry = _entry(request, outcome, stamp)
     headers = _headers(gateway, request, outcome, stamp)
-    entry = Served(
+    failed = entry.status not in {200, 246} or plan.fault_name in CONNECTION
+
+    def ending(n_tokens: int, stays: bool) -> None:
+        gateway.book(_ended(entry, plan, n_tokens=n_tokens, stays=stays), failed=failed)
+
+    if outcome.refused is not None:
+        refused = replace(outcome.refused, headers=(*outcome.refused.headers, *headers))
+        await send_plain(connection, refused, wait_s=outcome.after_s, ending=ending)
+    elif plan.fault_name in _SILENT:
+        ending(0, True)
+        await send_nothing(connection, plan.fault_name)
+    elif request.is_stream:
+        options = request.body.get("stream_options") or {}
+        made = events(plan, style, stamp, include_usage=bool(options.get("include_usage")))
+        await send_stream(connection, made, plan, start=(entry.status, headers), ending=ending)
+    else:
+        reply = as_reply(entry.status, completion(plan, style, stamp))
+        reply = replace(reply, headers=(*reply.headers, *headers))
+        await send_plain(connection, reply, fault=plan.fault_name, wait_s=plan.duration_s, ending=ending)
+
+
+def _entry(request: FakeRequest, outcome: Outcome, stamp: Stamp) -> Served:
+    """Return what is known of a call before it is carried out."""
+    plan = outcome.plan
+    status = 0 if plan.fault_name in _SILENT else 246 if plan.fault_name == "guardrail_warning" else 200
+    return Served(
         number=request.number,
         gateway=request.gateway,
-        provider=provider,
+        provider=plan.known.provider,
         model=plan.served_as,
         key=plan.known.key,
-        status=outcome.refused.status if outcome.refused else 246 if plan.fault_name == "guardrail_warning" else 200,
+        status=outcome.refused.status if outcome.refused else status,
         trace_id=request.headers.get("x-portkey-trace-id", ""),
         generation_id=stamp.id,
         fault=plan.fault_name or None,
         is_good=plan.is_good,
         is_stream=request.is_stream,
-        is_cancelled=True,
     )
-    try:
-        if outcome.refused is not None:
-            refused = replace(outcome.refused, headers=(*outcome.refused.headers, *headers))
-            stays = await send_plain(connection, refused, "", outcome.after_s)
-            entry = replace(entry, is_cancelled=not stays)
-        elif plan.fault_name in _SILENT:
-            entry = replace(entry, status=0, is_cancelled=False)
-            await send_nothing(connection, plan.fault_name)
-        elif request.is_stream:
-            entry = await _stream(connection, request, plan, (entry, stamp, headers))
-        else:
-            entry = await _plain(connection, request, plan, (entry, stamp, headers))
-    finally:
-        gateway.book(entry, failed=entry.status not in {200, 246} or plan.fault_name in CONNECTION)
 
 
-async def _plain(
-    connection: Connection, request: FakeRequest, plan: Plan, known_by: tuple[Served, Stamp, Headers]
-) -> Served:
-    entry, stamp, headers = known_by
-    body = completion(plan, style_of(request.gateway, plan.known.provider), stamp)
-    reply = as_reply(entry.status, body)
-    reply = replace(reply, headers=(*reply.headers, *headers))
-    stays = await send_plain(connection, reply, plan.fault_name, plan.duration_s)
-    if not stays:
-        return entry
-    return replace(entry, usage=plan.usage, cost_usd=_charged(plan, plan.cost_usd), is_cancelled=False)
-
-
-async def _stream(
-    connection: Connection, request: FakeRequest, plan: Plan, known_by: tuple[Served, Stamp, Headers]
-) -> Served:
-    entry, stamp, headers = known_by
-    options = request.body.get("stream_options") or {}
-    style = style_of(request.gateway, plan.known.provider)
-    made = events(plan, style, stamp, include_usage=bool(options.get("include_usage")))
-    times = (plan.ttft_s, plan.duration_s)
-    connection.status = entry.status
-    n_tokens, stays = await send_stream(connection, made, headers, fault=plan.fault_name, times=times)
-    is_whole = n_tokens == sum(event.n_tokens for event in made) and plan.fault_name not in {
-        "error_midway",
-        "ends_early",
-    }
-    usage = plan.usage if is_whole else plan.sent(n_tokens)
-    return replace(entry, usage=usage, cost_usd=_charged(plan, plan.cost_of(usage)), is_cancelled=not stays)
-
-
-def _charged(plan: Plan, cost_usd: float | None) -> float | None:
-    """Return what the account is charged: nothing for a reply that ended in an error."""
-    return 0.0 if plan.fault_name in {"finish_error", "error_midway"} else cost_usd
+def _ended(entry: Served, plan: Plan, *, n_tokens: int, stays: bool) -> Served:
+    """Return what is known of a call at its end: a broken stream costs what was sent, a failed reply nothing."""
+    if entry.status not in {200, 246} or not (stays or entry.is_stream):
+        return replace(entry, is_cancelled=not stays)
+    is_part = entry.is_stream and (not stays or plan.fault_name in _PARTS)
+    usage = plan.sent(n_tokens) if is_part else plan.usage
+    cost = 0.0 if plan.fault_name in {"finish_error", "error_midway"} else plan.cost_of(usage)
+    return replace(entry, usage=usage, cost_usd=cost, is_cancelled=not stays)
 
 
 def _id(gateway: FakeGateway, request: FakeRequest, prefix: str) -> str:
@@ -195,9 +186,8 @@ def _headers(gateway: FakeGateway, request: FakeRequest, outcome: Outcome, stamp
         return ((b"x-generation-id", stamp.id.encode()), *more)
     if request.gateway == "direct":
         return ((b"x-request-id", b"req_" + str(request.number).encode()), *more)
-    made = "" if gateway.script.mode == "oss" else str(uuid.UUID(int=request.number))
     return (
-        (b"x-portkey-trace-id", request.headers.get("x-portkey-trace-id", made).encode("latin-1")),
+        *traced(gateway, request),
         (b"x-portkey-provider", outcome.plan.known.provider.encode()),
         (b"x-portkey-last-used-option-index", outcome.aim.node.encode()),
         (b"x-portkey-retry-attempt-count", str(outcome.n_retries).encode()),

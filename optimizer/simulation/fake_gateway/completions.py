@@ -39,6 +39,7 @@ def completion(plan: Plan, style: Style, stamp: Stamp) -> dict[str, Any]:
         body["provider"] = style.provider
     if style.has_native:
         choice["native_finish_reason"] = finish
+        choice["message"]["reasoning"] = None
         body["system_fingerprint"] = None
     if finish == "error":
         choice["error"] = ERROR

@@ -3,22 +3,33 @@
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from itertools import groupby
 from socket import SO_LINGER, SOL_SOCKET
-from typing import Any
+from typing import Any, NamedTuple
 
 from optimizer.simulation.fake_gateway.completions import Event
 from optimizer.simulation.fake_gateway.messages import Headers, Reply
+from optimizer.simulation.fake_gateway.plan import Plan
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Ending = Callable[[int, bool], None]  # tokens sent, and whether the client is still there
 
 STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 GARBAGE = b'\x00\xff\xfe{"choices": [ no json'
 NO_COMPLETION = b'{"hello": "world"}'
+_BREAKS = {"cut", "broken", "stall"}
+_APART_S = 0.001  # enough for two packets to arrive as two
 _SEEN_S = 0.02  # for the client to read what came before a reset, which throws away what it has not read
+
+
+class Packet(NamedTuple):
+    """What is sent at once, after how many seconds, and how many tokens of the text it brings."""
+
+    wait_s: float
+    data: bytes
+    n_tokens: int
 
 
 class Connection:
@@ -57,17 +68,14 @@ class Connection:
     async def pause(self, seconds: float) -> bool:
         """Wait, and return whether the client is still there."""
         if seconds <= 0.0 and self._departure is None:
-            return True
-        if self._departure is None:
-            self._departure = asyncio.create_task(self._client_gone())
-        await asyncio.wait({self._departure}, timeout=max(seconds, 0.0))
-        return not self._departure.done()
+            return True  # to look out for the client costs as much as the reply
+        departure = self._watched()
+        await asyncio.wait({departure}, timeout=max(seconds, 0.0))
+        return not departure.done()
 
     async def wait_for_end(self) -> None:
         """Wait until the client goes away."""
-        await self.pause(0.0 if self._departure else 1e-9)
-        if self._departure:
-            await self._departure
+        await self._watched()
 
     async def close(self, *, reset: bool = False) -> None:
         """Close the connection in the middle of things, or reset it, and wait until it is."""
@@ -84,6 +92,11 @@ class Connection:
         if self._departure is not None:
             self._departure.cancel()
 
+    def _watched(self) -> "asyncio.Task[None]":
+        if self._departure is None:
+            self._departure = asyncio.create_task(self._client_gone())
+        return self._departure
+
     async def _client_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
@@ -97,64 +110,74 @@ async def send_nothing(connection: Connection, fault: str) -> None:
         await connection.close(reset=fault == "reset")
 
 
-async def send_plain(connection: Connection, reply: Reply, fault: str, duration_s: float) -> bool:
-    """Send a plain reply, whole or broken by a fault, and return whether the client stayed until its end."""
-    if not await connection.pause(duration_s):
-        return False
+async def send_plain(
+    connection: Connection, reply: Reply, *, fault: str = "", wait_s: float = 0.0, ending: Ending | None = None
+) -> None:
+    """Send a plain reply after a while, whole or broken by a fault; `ending` is told before its last byte."""
+    stays = await connection.pause(wait_s)
+    if ending:
+        ending(0, stays)
+    if not stays:
+        return
     if fault in {"garbage", "not_a_completion"}:
         reply = Reply(200, GARBAGE if fault == "garbage" else NO_COMPLETION, reply.headers)
-    if fault not in {"cut", "broken", "stall"}:
+    if fault not in _BREAKS:
         await connection.reply(reply)
-        return True
+        return
     await connection.start(reply.status, (*reply.headers, (b"content-length", str(len(reply.body)).encode())))
     await connection.write(reply.body[: len(reply.body) // 2])
     await _break(connection, fault)
-    return True
 
 
 async def send_stream(
-    connection: Connection, made: Sequence[Event], headers: Headers, *, fault: str, times: tuple[float, float]
-) -> tuple[int, bool]:
-    """Send a stream, whole or broken by a fault.
-
-    Returns
-    -------
-    tuple of int and bool
-        Tokens sent, and whether the client stayed until the end.
-    """
-    await connection.start(connection.status or 200, (STREAM, *headers))
+    connection: Connection, made: Sequence[Event], plan: Plan, *, start: tuple[int, Headers], ending: Ending
+) -> None:
+    """Send a stream at its pace, whole or broken by the plan's fault; `ending` is told before its last event."""
+    status, headers = start
+    fault = plan.fault_name
+    await connection.start(status, (STREAM, *headers))
     if fault in {"garbage", "not_a_completion"}:
         data = GARBAGE if fault == "garbage" else NO_COMPLETION
-        await connection.write(b"data: " + data + b"\n\n", more=False)
-        return 0, True
-    cut = _middle(made) if fault in {"cut", "broken", "stall"} else len(made)
-    n_tokens, stays = await _send_events(connection, made[:cut], len(made), times, split=fault == "split_utf8")
-    if stays and cut < len(made):
-        await connection.write(made[cut].data[: len(made[cut].data) // 2])
-        await _break(connection, fault)
-    elif stays:
+        made = [Event(b"data: " + data + b"\n\n")]
+    cut = _middle(made) if fault in _BREAKS else len(made)
+    if not await _send_packets(connection, _packets(made[:cut], plan), ending):
+        return
+    if cut == len(made):
         await connection.write(b"", more=False)
-    return n_tokens, stays
+        return
+    await connection.write(made[cut].data[: len(made[cut].data) // 2])
+    await _break(connection, fault)
 
 
-async def _send_events(
-    connection: Connection, made: Sequence[Event], n_all: int, times: tuple[float, float], *, split: bool
-) -> tuple[int, bool]:
-    """Send events at their times; those that come at once go in one packet, but for the first."""
-    ttft_s, duration_s = times
-    gap_s = (duration_s - ttft_s) / max(n_all, 1)
-    sent = 0
-    for has_tokens, group in groupby(made, key=lambda event: event.n_tokens > 0):
-        run = list(group)
-        if has_tokens and sent == 0 and not await connection.pause(ttft_s):
-            return sent, False
-        packets = [run[:1], run[1:]] if gap_s <= 0.0 and not split else [[event] for event in run]
-        for packet in filter(None, packets):
-            await connection.write(b"".join(event.data for event in packet))
-            sent += sum(event.n_tokens for event in packet)
-            if not await connection.pause(0.001 if split else gap_s if has_tokens else 0.0):
-                return sent, False
-    return sent, True
+async def _send_packets(connection: Connection, packets: Sequence[Packet], ending: Ending) -> bool:
+    """Send packets, and return whether the client stayed until the last one."""
+    n_tokens = 0
+    for i, packet in enumerate(packets, 1):
+        if not await connection.pause(packet.wait_s):
+            ending(n_tokens, False)
+            return False
+        n_tokens += packet.n_tokens
+        if i == len(packets):
+            ending(n_tokens, True)
+        await connection.write(packet.data)
+    return True
+
+
+def _packets(made: Sequence[Event], plan: Plan) -> list[Packet]:
+    """Return the events with the times between them; those that come at once go together."""
+    is_split = plan.fault_name == "split_utf8"
+    gap_s = (plan.duration_s - plan.ttft_s) / max(plan.usage.output_tokens, 1)
+    packets: list[Packet] = []
+    has_begun = False
+    for event in made:
+        wait_s = (gap_s if has_begun else plan.ttft_s) if event.n_tokens else 0.0
+        has_begun = has_begun or event.n_tokens > 0
+        if packets and wait_s <= 0.0 and not is_split:
+            last = packets.pop()
+            packets.append(Packet(last.wait_s, last.data + event.data, last.n_tokens + event.n_tokens))
+        else:
+            packets.append(Packet(max(wait_s, _APART_S if is_split else 0.0), event.data, event.n_tokens))
+    return packets
 
 
 def _middle(made: Sequence[Event]) -> int:

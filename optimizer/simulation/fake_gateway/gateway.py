@@ -41,6 +41,8 @@ class FakeGateway:
         Chat completions by the catalogue's name of the model.
     n_open : int
         Requests under way, streams included.
+    errors : list of Exception
+        What went wrong with the fake itself or its answerer, each answered with 500.
     feedback : dict
         Id → what was sent to Portkey's feedback.
     """
@@ -64,6 +66,7 @@ class FakeGateway:
         self.generations: dict[str, Served] = {}
         self.feedback: dict[str, dict[str, Any]] = {}
         self.n_open = self.n_requests = 0
+        self.errors: list[Exception] = []
         self.generation_asked: Counter[str] = Counter()
         self.play(script)
 
@@ -100,6 +103,15 @@ class FakeGateway:
         script = self.script.model_copy(update={"echo": True}) if "x-fake-echo" in request.headers else self.script
         behaviour = known.script.at(call, elapsed_s)
         return plan(request, known, behaviour, answer=answer, script=script, rng=rng)
+
+    def trouble_elsewhere(self, request: FakeRequest) -> Fault | None:
+        """Return the fault that strikes an endpoint other than chat completions."""
+        if text := request.headers.get("x-fake-fault"):
+            return Fault.parse(text.partition(",")[0])
+        call, rng = self._overall[request.gateway] + 1, self.rng(request.number)
+        troubles = tuple(trouble for trouble in self.script.troubles if trouble.whole_gateway)
+        struck = _struck(troubles, (call, request.at_s), request.gateway, rng)
+        return Fault.parse(struck) if struck else None
 
     def book(self, served: Served, *, failed: bool) -> None:
         """Remember what came of a chat completion."""

@@ -7,10 +7,16 @@ from typing import Any
 
 from optimizer.catalog import Model
 from optimizer.simulation.fake_gateway.gateway import FakeGateway
-from optimizer.simulation.fake_gateway.messages import FakeRequest, Reply, as_reply
+from optimizer.simulation.fake_gateway.messages import FakeRequest, Headers, Reply, as_reply
 
 _CENTS_PER_TOKEN = 1e-4  # of one dollar per million tokens
 _INVALID = "Portkey Error: Invalid Request Body. Error code: "
+
+
+def traced(gateway: FakeGateway, request: FakeRequest) -> Headers:
+    """Return the header that every reply of Portkey has: the trace id as it was sent, or a new one (hosted only)."""
+    made = "" if gateway.script.mode == "oss" else str(uuid.UUID(int=request.number))
+    return ((b"x-portkey-trace-id", request.headers.get("x-portkey-trace-id", made).encode("latin-1")),)
 
 
 def models(gateway: FakeGateway, request: FakeRequest) -> Reply:

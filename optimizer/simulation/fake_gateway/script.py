@@ -42,6 +42,9 @@ class Trouble(Section):
         Seconds since the script began.
     gateway : str or None
         One gateway only.
+    whole_gateway : bool
+        Whether its other endpoints fail too, those included that health checks ask. Only faults by which no
+        completion comes make sense there. Ignored in a model's own troubles.
     """
 
     fault: FaultText
@@ -52,6 +55,7 @@ class Trouble(Section):
     after_s: NonNegativeFloat = 0.0
     until_s: PositiveFloat | None = None
     gateway: Gateway | None = None
+    whole_gateway: bool = False
 
     def is_due(self, call: int, elapsed_s: float, gateway: Gateway) -> bool:
         """Return whether it may strike the call with this number, chance aside."""

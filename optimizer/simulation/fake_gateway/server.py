@@ -16,6 +16,8 @@ from optimizer.simulation.fake_gateway.messages import Answerer
 from optimizer.simulation.fake_gateway.script import Script
 
 _PATIENCE_S = 10.0  # for the thread to start, to end, and to do what it is asked
+_GRACE_S = 1.0  # for requests under way to end, before they are cancelled
+_KEPT_ALIVE_S = 60  # as real gateways do, so that a client's idle connections outlive a pause
 _BACKLOG = 1024
 
 
@@ -60,6 +62,13 @@ class FakeServer(FakeGateway):
     def n_connections(self) -> int:
         """Connections that are open, idle ones included."""
         return len(self._state.connections)
+
+    def is_idle(self, timeout_s: float) -> bool:
+        """Wait until no request is under way, and return whether that came about in time."""
+        until = time.monotonic() + timeout_s
+        while self.n_open and time.monotonic() < until:
+            time.sleep(0.002)
+        return self.n_open == 0
 
     @property
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -107,7 +116,7 @@ class FakeServer(FakeGateway):
         for connection in list(self._state.connections):
             connection.transport.abort()
         if self._state.tasks:
-            await asyncio.wait(set(self._state.tasks), timeout=_PATIENCE_S)
+            await asyncio.wait(set(self._state.tasks), timeout=_GRACE_S)
         await asyncio.sleep(0)  # aborted transports close in the next round
 
     def _protocol(self) -> asyncio.Protocol:
@@ -127,7 +136,7 @@ def _uvicorn(gateway: FakeGateway) -> tuple[Any, Any]:
     except ImportError:
         raise MissingExtra("the fake gateway", "service") from None
     options: dict[str, Any] = {"lifespan": "off", "ws": "none", "log_config": None, "log_level": "critical"}
-    config = uvicorn.Config(application(gateway), **options, access_log=False)
+    config = uvicorn.Config(application(gateway), **options, timeout_keep_alive=_KEPT_ALIVE_S, access_log=False)
     config.load()
     return config, ServerState()
 
@@ -170,6 +179,8 @@ def running_gateway(
     ------
     MissingExtra
         If uvicorn is not installed.
+    Exception
+        On leaving: whatever the answerer raised.
     """
     with bind("127.0.0.1", 0) as listening:
         server = FakeServer(script or Script(), listening, seed=seed, answer=answer, catalog=catalog)
@@ -182,6 +193,8 @@ def running_gateway(
         finally:
             server.tell(stop.set)
             thread.join(_PATIENCE_S)
+        if server.errors:
+            raise server.errors[0]
 
 
 def serve_gateway(script: Script, *, host: str, port: int, seed: int, ready: Callable[[FakeServer], object]) -> None:
