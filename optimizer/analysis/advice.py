@@ -1,8 +1,8 @@
 """The words of a report: how far learning has come, said first, and where to look next, said last."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from optimizer.analysis.parts import Figures, UseCaseReport
+from optimizer.analysis.parts import Figures, LimitReport, UseCaseReport
 from optimizer.calling.checks import CHECKS
 from optimizer.routes import Routes
 from optimizer.settings import Flags
@@ -69,6 +69,19 @@ def headlines(
     for use_case in use_cases:
         if use_case.headline:
             yield f"{use_case.use_case}: {use_case.headline}."
+
+
+def paces(limits: Iterable[LimitReport]) -> Iterator[str]:
+    """Yield how every limit is kept."""
+    for limit in limits:
+        line = f"{limit.name[0].upper()}{limit.name[1:]}, {_usd(limit.limit_usd)}: {_usd(limit.spent_usd)} spent"
+        if limit.expected_usd is not None:
+            line += f", on pace for {_usd(limit.expected_usd)} by {limit.ends_at:%Y-%m-%d %H:%M %Z}"
+        yield line + (f"; it holds back {', '.join(limit.held)}." if limit.held else ".")
+
+
+def _usd(usd: float) -> str:
+    return f"${usd:,.2f}" if usd >= 1.0 or usd == 0.0 else f"${usd:.2g}"
 
 
 def next_steps(

@@ -100,6 +100,29 @@ class UseCaseReport:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitReport:
+    """A limit of spending in its present window, and how it is kept.
+
+    Attributes
+    ----------
+    expected_usd : float or None
+        What will be spent when the window ends, as choices are made now; None where no call is known to go by.
+    held : tuple of str
+        Use cases whose choices it makes worse than asked.
+    use_case : str or None
+        Whose limit it is; None is the limit over everything.
+    """
+
+    name: str
+    limit_usd: float
+    spent_usd: float
+    ends_at: datetime
+    expected_usd: float | None
+    held: tuple[str, ...]
+    use_case: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything, with the lines that a person should read first and last."""
 
@@ -111,6 +134,7 @@ class Report:
     saving: Saving | None
     use_cases: tuple[UseCaseReport, ...]
     next_steps: tuple[str, ...]
+    limits: tuple[LimitReport, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -123,6 +147,7 @@ class Report:
             "saving": self.saving and asdict(self.saving),
             "use_cases": [_use_case_dict(use_case) for use_case in self.use_cases],
             "next_steps": list(self.next_steps),
+            "limits": [asdict(limit) | {"ends_at": limit.ends_at.isoformat()} for limit in self.limits],
         }
 
 

@@ -2,23 +2,26 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 
 from optimizer.analysis.accounts import Accounts, BaselinePrices, observed_by_use_case
-from optimizer.analysis.advice import headlines, next_steps, unrated
-from optimizer.analysis.parts import Figures, ModelReport, ObserveReport, Report, UseCaseReport
+from optimizer.analysis.advice import headlines, next_steps, paces, unrated
+from optimizer.analysis.parts import Figures, LimitReport, ModelReport, ObserveReport, Report, UseCaseReport
 from optimizer.catalog import Catalog
 from optimizer.decision.evidence import QUALITY
+from optimizer.decision.pacing import LimitUse
 from optimizer.domain import NANO_USD
 from optimizer.engine.deciding import headline
+from optimizer.engine.pacing import limit_uses, outlooks, targets_of
 from optimizer.engine.snapshot import chain_of, make_snapshot
 from optimizer.errors import UnknownUseCase
 from optimizer.ledger.calls import recent_calls
 from optimizer.ledger.database import Database
 from optimizer.ledger.evidence import EvidenceReader
+from optimizer.ledger.limits import limit_status, spending_limits
 from optimizer.ledger.outcomes import observed_between, outcomes_between
 from optimizer.ledger.totals import Totals, totals_between
 from optimizer.routes import Route, Routes, effective_routes
@@ -55,7 +58,7 @@ def make_report(
     prices = BaselinePrices(settings, catalog, routes)
     accounts = Accounts.of(outcomes_between(database, start, end, use_case=name), prices)
     observed = observed_by_use_case(observed_between(database, start, end, use_case=name))
-    learned = _learned(database, routes, now)
+    learned = _learned(database, routes, limit_uses(limit_status(database, spending_limits(settings), now)), now)
     by_use_case: dict[str, list[Totals]] = defaultdict(list)
     for each in totals:
         by_use_case[each.use_case].append(each)
@@ -67,31 +70,35 @@ def make_report(
     latest = recent_calls(database, use_case=name, since=since, limit=1)
     call_id = latest[0].selection.call_id if latest else None
     nobody_rates = unrated(parts, routes, learned.n_ratings)
+    limits = tuple(limit for limit in learned.limits if name is None or limit.use_case in (None, name))
     n_learned = sum(n for key, n in learned.n_ratings.items() if name in (None, key))
     return Report(
         now,
         since,
         until,
-        tuple(headlines(whole, parts, settings.flags, n_learned=n_learned, unrated=nobody_rates)),
+        (*headlines(whole, parts, settings.flags, n_learned=n_learned, unrated=nobody_rates), *paces(limits)),
         whole,
         accounts.saving(),
         parts,
         tuple(next_steps(whole, parts, routes, call_id)),
+        limits,
     )
 
 
 @dataclass(frozen=True)
 class _Learned:
-    """How far learning has come: use case → its headline, and ratings that count."""
+    """How far learning has come: use case → its headline, and ratings that count; and how limits are kept by it."""
 
     headlines: Mapping[str, str]
     n_ratings: Mapping[str, int]
+    limits: tuple[LimitReport, ...]
 
 
-def _learned(database: Database, routes: Routes, now: datetime) -> _Learned:
+def _learned(database: Database, routes: Routes, uses: Sequence[LimitUse], now: datetime) -> _Learned:
     reader = EvidenceReader(database)
     reader.refresh()
-    snapshot = make_snapshot(now, routes, reader.rows)
+    free = make_snapshot(now, routes, reader.rows)
+    snapshot = replace(free, targets=targets_of(free, reader.rows, uses))
     n_ratings: Counter[str] = Counter()
     for key, sums in reader.rows.items():
         if key.measure == QUALITY + _metric(routes.by_use_case.get(key.use_case)):
@@ -100,7 +107,11 @@ def _learned(database: Database, routes: Routes, now: datetime) -> _Learned:
         name: headline(snapshot, route, snapshot.settle(route, chain_of(route)))
         for name, route in routes.by_use_case.items()
     }
-    return _Learned(lines, n_ratings)
+    limits = tuple(
+        LimitReport(o.use.name, o.use.limit_usd, o.use.spent_usd, o.use.ends_at, o.expected_usd, o.held, o.use.use_case)
+        for o in outlooks(snapshot, reader.rows, uses)
+    )
+    return _Learned(lines, n_ratings, limits)
 
 
 def _use_case(

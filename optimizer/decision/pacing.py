@@ -7,12 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from optimizer.decision.belief import FloatArray
 from optimizer.decision.evidence import DAY_S, FINE_S, HOUR_S
+from optimizer.decision.windows import WindowKind
 
 _DAYS = 28  # how many earlier days are looked at
 _LATELY_S = 6 * HOUR_S  # what goes on as it is, while no earlier day is known
@@ -42,7 +43,7 @@ class LimitUse:
         Calls behind `reserved_usd`; where it is known, they are counted at what they are expected to cost.
     """
 
-    window: Literal["hour", "day", "month"]
+    window: WindowKind
     limit_usd: float
     spent_usd: float
     reserved_usd: float

@@ -1,20 +1,39 @@
 """Limits of spending, as they are used now, turned into dollars a call for every use case; and how they are kept."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
 from optimizer.decision.evidence import CALLS, EvidenceKey, Sums
 from optimizer.decision.pacing import CallBucket, LimitUse, Target, allotted, calls_until
+from optimizer.domain import NANO_USD
 from optimizer.engine.snapshot import Snapshot, chain_of
+from optimizer.ledger.limits import LimitStatus
 from optimizer.routes import Route
 
 SOLVE_S = 15.0  # how often targets are made at most
 
 Spend = Callable[[], Sequence[LimitUse]]
+
+
+def limit_uses(statuses: Iterable[LimitStatus]) -> tuple[LimitUse, ...]:
+    """Return the limits that choices are held to, as the ledger knows them: all but tenants', which only refuse."""
+    return tuple(
+        LimitUse(
+            status.window,
+            status.limit_nano_usd / NANO_USD,
+            status.spent_nano_usd / NANO_USD,
+            status.reserved_nano_usd / NANO_USD,
+            status.starts_at,
+            status.opens_at,
+            status.scope.name or None,
+        )
+        for status in statuses
+        if status.scope.kind != "tenant"
+    )
 
 
 def unlimited() -> tuple[LimitUse, ...]:
@@ -62,10 +81,10 @@ def targets_of(snapshot: Snapshot, rows: Mapping[EvidenceKey, Sums], uses: Seque
 
     A use case has none where no limit is set for it, or no call is known that a forecast could go by.
     """
-    if not uses:
-        return {}
-    calls = _calls(rows)
-    spends = {name: _spends(snapshot, route) for name, route in snapshot.routes.by_use_case.items()}
+    limited = {use.use_case for use in uses}
+    routes = snapshot.routes.by_use_case.items()
+    spends = {name: _spends(snapshot, route) for name, route in routes if limited & {None, name}}
+    calls = _calls(rows) if uses else {}
     targets: dict[str, Target] = {}
     for use in uses:
         for name, usd in _shared(snapshot, calls, spends, use).items():
@@ -90,6 +109,18 @@ def _spends(snapshot: Snapshot, route: Route) -> tuple[float, float]:
     return own, snapshot.expected_usd(route, chain, snapshot.held_to(route, chain, 0.0))
 
 
+def _calls_to_come(
+    snapshot: Snapshot, calls: Mapping[str, Sequence[CallBucket]], use: LimitUse
+) -> dict[str, float | None]:
+    """Return use case → calls expected until the window ends, of those who share the limit."""
+    now_s, until_s = snapshot.at.timestamp(), use.ends_at.timestamp()
+    return {
+        name: calls_until(calls.get(name, ()), now_s, until_s, route.settings.half_life.total_seconds())
+        for name, route in snapshot.routes.by_use_case.items()
+        if use.use_case in (None, name)
+    }
+
+
 def _shared(
     snapshot: Snapshot,
     calls: Mapping[str, Sequence[CallBucket]],
@@ -97,17 +128,45 @@ def _shared(
     use: LimitUse,
 ) -> dict[str, float]:
     """Return use case → dollars a call, so that all who share the limit together spend what is left of it."""
-    routes = snapshot.routes.by_use_case
-    names = [name for name in routes if use.use_case in (None, name)]
-    now_s, until_s = snapshot.at.timestamp(), use.ends_at.timestamp()
-    expected = {
-        name: calls_until(calls.get(name, ()), now_s, until_s, routes[name].settings.half_life.total_seconds())
-        for name in names
-    }
+    expected = _calls_to_come(snapshot, calls, use)
     if all(n is None for n in expected.values()):
         return {}
-    n_calls = np.array([expected[name] or 0.0 for name in names])
-    own, least = np.array([spends[name] for name in names]).T
+    n_calls = np.array([n or 0.0 for n in expected.values()])
+    own, least = np.array([spends[name] for name in expected]).T
     in_flight_usd = float(n_calls @ own / n_calls.sum()) if n_calls.any() else float(own.max())
     usd = allotted(use.left_usd(in_flight_usd), n_calls, own, least)
-    return dict(zip(names, usd.tolist(), strict=True))
+    return dict(zip(expected, usd.tolist(), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How a limit is kept.
+
+    Attributes
+    ----------
+    expected_usd : float or None
+        What will be spent when the window ends, as choices are made now; None where no call is known to go by.
+    held : tuple of str
+        Use cases with calls to come whose choices this limit makes worse than asked.
+    """
+
+    use: LimitUse
+    expected_usd: float | None
+    held: tuple[str, ...]
+
+
+def outlooks(snapshot: Snapshot, rows: Mapping[EvidenceKey, Sums], uses: Sequence[LimitUse]) -> tuple[Outlook, ...]:
+    """Return how each limit is kept by a snapshot that is held to their targets."""
+    if not uses:
+        return ()
+    calls, routes = _calls(rows), snapshot.routes.by_use_case
+    settled = {name: snapshot.settle(route, chain_of(route)) for name, route in routes.items()}
+    usd = {name: snapshot.expected_usd(route, chain_of(route), settled[name]) for name, route in routes.items()}
+    found = []
+    for use in uses:
+        to_come = {name: n for name, n in _calls_to_come(snapshot, calls, use).items() if n is not None}
+        more = sum(n * usd[name] for name, n in to_come.items())
+        bound = (name for name, target in snapshot.targets.items() if target.limit == use and to_come.get(name))
+        held = tuple(sorted(name for name in bound if settled[name].lowered))
+        found.append(Outlook(use, use.spent_usd + more if to_come else None, held))
+    return tuple(found)

@@ -15,6 +15,8 @@ from optimizer.catalog import load_catalog
 from optimizer.domain import Usage
 from optimizer.engine import Optimizer
 from optimizer.errors import UnknownUseCase
+from optimizer.ledger.limits import spending_limits
+from optimizer.ledger.purse import Purse
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CATALOG = load_catalog()
@@ -218,7 +220,7 @@ def test_json_keeps_its_keys(opened: Open) -> None:
     opt = opened("", LLM_COST_OPTIMIZATION="false")
     _call(opt, rating=1.0)
     found = _report(opt, since=NOON).to_dict()
-    assert list(found) == ["at", "since", "until", "headlines", "totals", "saving", "use_cases", "next_steps"]
+    assert list(found) == ["at", "since", "until", "headlines", "totals", "saving", "use_cases", "next_steps", "limits"]
     assert (found["since"], found["until"]) == ("2026-11-24T12:00:00+00:00", None)
     (code,) = found["use_cases"]
     figures = {
@@ -255,3 +257,38 @@ def test_json_keeps_its_keys(opened: Open) -> None:
         "chosen_cost_usd",
         "would_have_saved_usd",
     }
+
+
+LIMITED = """
+use_cases: {{chat: {{candidates: [gpt-4o, gpt-oss-120b], incumbent: gpt-4o, cost_limits: {{monthly_usd: 50}}}}}}
+routing: {{cost_limits: {{daily_usd: {daily}}}}}
+"""
+
+
+@pytest.mark.parametrize(("daily", "held"), [(20.0, ()), (0.02, ("chat",))])
+def test_limits_are_reported_with_their_pace(opened: Open, daily: float, held: tuple[str, ...]) -> None:
+    """Two calls of $0.0045 in a quarter of an hour make 94 in the eleven and three quarters left, some $0.42."""
+    opt = opened(LIMITED.format(daily=daily))
+    for _ in range(2):
+        _call(opt, "chat", pin="gpt-4o")
+    purse = Purse(opt.database, spending_limits(opt.settings), clock=lambda: NOON)
+    purse.charge("chat", None, 9_000_000).result()
+    purse.close()
+    opt.flush()
+    found = make_report(opt.database, opt.settings, CATALOG, NOON + timedelta(minutes=15))
+    day, month = found.limits
+    assert (day.name, month.name) == ("the daily limit", "the monthly limit of chat")
+    assert (day.limit_usd, day.spent_usd, day.held, month.held) == (daily, 0.009, held, ())
+    assert day.expected_usd == pytest.approx(0.44 if not held else 0.02, abs=0.03)
+    line = next(line for line in found.headlines if line.startswith("The daily limit, $"))
+    assert "$0.009 spent, on pace for $" in line
+    assert "by 2026-11-25 00:00 UTC" in line
+    assert line.endswith("; it holds back chat." if held else "UTC.")
+    assert json.loads(json.dumps(found.to_dict()))["limits"][0]["spent_usd"] == 0.009
+
+
+def test_without_limits_none_are_reported(opened: Open) -> None:
+    opt = opened()
+    _call(opt)
+    assert _report(opt).limits == ()
+    assert not any("limit" in line for line in _report(opt).headlines)

@@ -6,9 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from optimizer.decision.limits import EVERYTHING, Scope
 from optimizer.decision.pacing import LimitUse
 from optimizer.domain import NANO_USD
 from optimizer.engine import Optimizer
+from optimizer.engine.pacing import limit_uses
+from optimizer.ledger.limits import LimitStatus
 from optimizer.selection import Selection
 from tests.engine.conftest import Open
 from tests.engine.factory import CHEAP, DEAR, MIDDLE, NOON, USAGE, Clock, pool
@@ -187,3 +190,12 @@ def test_a_limit_over_everything_is_shared_by_what_each_would_spend(opened: Open
     opt.pace_by(lambda: [whole])
     targets = [opt.snapshot.targets[name].usd_per_call for name in ("one", "two")]
     assert targets == [pytest.approx(0.10 / 80)] * 2
+
+
+def test_the_ledger_s_limits_are_read_in_dollars_and_tenants_left_out() -> None:
+    def status(scope: Scope) -> LimitStatus:
+        return LimitStatus(scope, "hour", NOON, NOON + timedelta(hours=1), 2 * NANO_USD, NANO_USD // 2, NANO_USD // 4)
+
+    found = limit_uses([status(EVERYTHING), status(Scope("use_case", "chat")), status(Scope("tenant", "acme"))])
+    whole = LimitUse("hour", 2.0, 0.5, 0.25, NOON, NOON + timedelta(hours=1))
+    assert found == (whole, replace(whole, use_case="chat"))
