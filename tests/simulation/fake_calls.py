@@ -34,12 +34,12 @@ def ask(
     asked = {"model": MODELS[gateway], "messages": MESSAGES, **body}
     base = server.openrouter_url if gateway == "openrouter" else server.portkey_url
     sent = ({"x-fake-fault": fault} if fault else {}) | (headers or {})
-    return httpx.post(f"{base}/chat/completions", json=asked, headers=sent, timeout=5.0, **PLAIN)
+    return httpx.post(f"{base}/chat/completions", json=asked, headers=sent, timeout=20.0, **PLAIN)
 
 
 def get(url: str, **options: Any) -> httpx.Response:
     """Return the reply to a GET."""
-    return httpx.get(url, timeout=5.0, **PLAIN, **options)
+    return httpx.get(url, timeout=20.0, **PLAIN, **options)
 
 
 def chunks(text: str) -> list[dict[str, Any]]:

@@ -119,7 +119,8 @@ def test_guardrails_deny_with_446_and_warn_with_246(server: FakeServer) -> None:
 )
 def test_connections_break_in_every_way(server: FakeServer, fault: str, error: type[Exception], stream: bool) -> None:
     body = {"model": "gpt-4o", "messages": [], "stream": stream}
-    with httpx.Client(timeout=0.2, **PLAIN) as http, pytest.raises(error):
+    wait = httpx.Timeout(10.0, read=0.2 if fault in {"hang", "stall"} else 10.0)
+    with httpx.Client(timeout=wait, **PLAIN) as http, pytest.raises(error):
         http.post(f"{server.portkey_url}/chat/completions", json=body, headers={"x-fake-fault": fault})
 
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import httpx
 import pytest
 
 from optimizer.simulation.fake_gateway import FakeServer, Script, running_gateway
@@ -38,6 +39,18 @@ def test_a_generation_is_unknown_at_first(server: FakeServer) -> None:
     assert (first.status_code, second.status_code) == (404, 200)
     assert refused("openrouter", second.json(), path="/generation", method="get", status=200) == []
     assert second.json()["data"]["total_cost"] == cost
+
+
+def test_a_stream_that_broke_has_its_cost_there(server: FakeServer) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        ask(server, "openrouter", fault="cut", stream=True)
+    booked = server.served[-1]
+    address, params = f"{server.openrouter_url}/generation", {"id": booked.generation_id}
+    _, found = (get(address, params=params) for _ in range(2))
+    data = found.json()["data"]
+    assert booked.usage is not None
+    assert 0 < data["native_tokens_completion"] == booked.usage.output_tokens < 24
+    assert data["total_cost"] == booked.cost_usd > 0
 
 
 def test_the_key_has_used_what_calls_cost() -> None:

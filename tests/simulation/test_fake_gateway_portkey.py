@@ -68,6 +68,22 @@ def test_other_statuses_do_not_move_on(server: FakeServer) -> None:
     assert _with_config(server, config, "rate_limit,rate_limit").json()["model"] == "claude-haiku-4-5"
 
 
+def test_targets_inside_of_targets_are_named_by_their_path(server: FakeServer) -> None:
+    """Two failures of the first one, as it is tried again, one of the second, one of the third."""
+    reply = _with_config(
+        server, {"strategy": {"mode": "fallback"}, "targets": [TWO, TWO]}, ",".join(["rate_limit"] * 4)
+    )
+    assert reply.headers["x-portkey-last-used-option-index"] == "config.targets[1].targets[0]"
+    reply = _with_config(server, {"targets": [{"override_params": {"model": "gpt-4o-mini"}}], "provider": "openai"})
+    assert (reply.json()["model"], reply.headers["x-portkey-provider"]) == ("gpt-4o-mini", "openai")
+
+
+def test_load_is_balanced_by_weight(server: FakeServer) -> None:
+    targets = [target | {"weight": weight} for target, weight in zip(TWO["targets"], (0, 1), strict=True)]  # type: ignore[call-overload]
+    reply = _with_config(server, {"strategy": {"mode": "loadbalance"}, "targets": targets})
+    assert reply.json()["model"] == "claude-haiku-4-5"
+
+
 def test_the_gateway_gives_up_at_its_timeout(server: FakeServer) -> None:
     reply = ask(server, fault="hang", headers={"x-portkey-request-timeout": "20"})
     assert (reply.status_code, reply.json()["error"]["type"]) == (408, "timeout_error")

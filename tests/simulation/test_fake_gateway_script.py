@@ -17,7 +17,7 @@ from optimizer.simulation.fake_gateway import (
     load_script,
     running_gateway,
 )
-from tests.simulation.fake_calls import ask, get, message
+from tests.simulation.fake_calls import PLAIN, ask, get, message
 
 SHAKY = ModelScript(troubles=(Trouble(fault="server_error", probability=0.4),), output_sigma=0.7)
 DEAD = Script(troubles=(Trouble(fault="reset", gateway="portkey", whole_gateway=True),))
@@ -48,7 +48,7 @@ def test_what_a_model_comes_to_does_not_depend_on_calls_of_others() -> None:
 
 def test_chance_strikes_about_as_often_as_it_says() -> None:
     """Of 400 calls 160 fail on average, with a standard error of 9.8; four of them are 39."""
-    with running_gateway(Script(default=SHAKY), seed=5) as server, httpx.Client() as http:
+    with running_gateway(Script(default=SHAKY), seed=5) as server, httpx.Client(**PLAIN) as http:
         body = {"model": "gpt-4o", "messages": []}
         for _ in range(400):
             http.post(f"{server.portkey_url}/chat/completions", json=body)

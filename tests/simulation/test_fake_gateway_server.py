@@ -19,6 +19,7 @@ from optimizer.simulation.fake_gateway import (
 from optimizer.simulation.fake_gateway.server import bind
 from tests.simulation.fake_calls import MESSAGES, PLAIN, ask, chunks, get, message
 
+BRIEF = httpx.Timeout(10.0, read=0.1)
 SLOW = Script(default=ModelScript(tokens_per_s=50.0, output_tokens=500))
 
 
@@ -82,13 +83,13 @@ def test_a_stream_that_is_left_is_noticed_and_charged_until_then() -> None:
 def test_a_reply_that_nobody_waits_for_ends() -> None:
     with running_gateway(SLOW) as server:
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{server.url}/v1/chat/completions", json={"messages": []}, timeout=0.1, **PLAIN)
+            httpx.post(f"{server.url}/v1/chat/completions", json={"messages": []}, timeout=BRIEF, **PLAIN)
         assert server.is_idle(5.0)
 
 
 def test_a_gateway_with_calls_under_way_stops_at_once() -> None:
     began = time.monotonic()
-    with running_gateway() as server, httpx.Client(timeout=0.1) as http:
+    with running_gateway() as server, httpx.Client(timeout=BRIEF, **PLAIN) as http:
         for fault in ("hang", "stall"):
             with pytest.raises(httpx.ReadTimeout):
                 http.post(f"{server.url}/v1/chat/completions", json={"messages": []}, headers={"x-fake-fault": fault})

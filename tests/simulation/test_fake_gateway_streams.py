@@ -21,7 +21,7 @@ def _receive(server: FakeServer, fault: str, packets: list[bytes]) -> None:
     """Append what comes of a stream, packet by packet, also where it breaks."""
     body = {"model": "openai/gpt-4o", "messages": [], "stream": True}
     address, headers = f"{server.openrouter_url}/chat/completions", {"x-fake-fault": fault}
-    with httpx.stream("POST", address, json=body, headers=headers, timeout=5.0, **PLAIN) as reply:
+    with httpx.stream("POST", address, json=body, headers=headers, timeout=20.0, **PLAIN) as reply:
         for packet in reply.iter_raw():  # one by one, as the last may not come
             packets.append(packet)  # noqa: PERF402
 

@@ -45,7 +45,7 @@ async def chat(gateway: FakeGateway, request: FakeRequest, connection: Connectio
     try:
         if not _is_well_formed(request.body):
             raise Refusal(_malformed(request))
-        aims = aims_of(request, gateway.names, gateway.script, gateway.rng(request.number))
+        aims = aims_of(request, gateway)
     except Refusal as refused:
         more = traced(gateway, request) if request.gateway == "portkey" else ()
         await connection.reply(replace(refused.reply, headers=(*refused.reply.headers, *more)))

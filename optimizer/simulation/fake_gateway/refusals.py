@@ -94,17 +94,17 @@ def refusal(fault: Fault, gateway: Gateway, known: Known) -> Reply:
     if gateway == "portkey" and fault.name in PORTKEY:
         return as_reply(*PORTKEY[fault.name])
     refused = PROVIDER[_NEAREST.get(fault.name, fault.name)]
-    return provider_refusal(refused, gateway, known, _retry_after(fault))
+    return provider_refusal(refused, gateway, known, headers=_retry_after(fault))
 
 
 def provider_refusal(
-    refused: Refused, gateway: Gateway, known: Known, headers: Mapping[str, str] | None = None
+    refused: Refused, gateway: Gateway, known: Known, *, headers: Mapping[str, str] | None = None
 ) -> Reply:
     """Return a provider's error as the gateway passes it on."""
     if gateway == "openrouter":
-        error_type = "invalid_request" if refused.code != "context_length_exceeded" else refused.code
+        error_type = _OPENROUTER_WORDS.get(refused.status, "invalid_request")
         metadata = {"error_type": error_type, "provider_name": DISPLAY_NAMES.get(known.provider, known.provider)}
-        return _of_openrouter(refused.status, refused.message, metadata)
+        return _of_openrouter(refused.status, refused.message, metadata=metadata)
     error = {"message": refused.message, "type": refused.type, "param": refused.param, "code": refused.code}
     if gateway == "direct":
         return as_reply(refused.status, {"error": error}, headers)
@@ -173,14 +173,15 @@ def _openrouter(fault: Fault, known: Known) -> Reply:
             "provider_name": name,
             "raw": refused.message,
         }
-        return _of_openrouter(refused.status, "Provider returned error", metadata, headers)
+        return _of_openrouter(refused.status, "Provider returned error", metadata=metadata, headers=headers)
     status, message = _OPENROUTER_OWN[fault.name]
     metadata = {"error_type": _word(fault, status)}
     if fault.name == "content_policy":
         metadata |= {"reasons": ["violence"], "flagged_input": "", "provider_name": known.provider}
     limited = {"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1795514400000"}
     headers = limited | {"Retry-After": "1"} if fault.name == "gateway_rate_limit" else {}
-    return _of_openrouter(status, message, metadata, headers, _AVAILABILITY.get(fault.name))
+    available = _AVAILABILITY.get(fault.name)
+    return _of_openrouter(status, message, metadata=metadata, headers=headers, availability=available)
 
 
 def _word(fault: Fault, status: int) -> str:
@@ -192,6 +193,7 @@ def _word(fault: Fault, status: int) -> str:
 def _of_openrouter(
     status: int,
     message: str,
+    *,
     metadata: Mapping[str, object],
     headers: Mapping[str, str] | None = None,
     availability: str | None = None,

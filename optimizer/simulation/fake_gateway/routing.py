@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from optimizer.simulation.fake_gateway.gateway import FakeGateway
 from optimizer.simulation.fake_gateway.messages import FakeRequest, Reply
 from optimizer.simulation.fake_gateway.naming import Known, Names, split_slug
 from optimizer.simulation.fake_gateway.refusals import portkey_failure
@@ -51,7 +52,7 @@ class Refusal(Exception):
         self.reply = reply
 
 
-def aims_of(request: FakeRequest, names: Names, script: Script, rng: random.Random) -> list[Aim]:
+def aims_of(request: FakeRequest, gateway: FakeGateway) -> list[Aim]:
     """Return whom to ask, in order.
 
     Raises
@@ -60,20 +61,20 @@ def aims_of(request: FakeRequest, names: Names, script: Script, rng: random.Rand
         If the gateway itself finds the request wrong.
     """
     if request.gateway == "portkey":
-        return list(_portkey(request, names, script, rng))
+        return list(_portkey(request, gateway))
     if request.gateway == "openrouter":
         models = dict.fromkeys((request.model, *request.body.get("models", ())))
         asked = [model for model in models if model] or [""]
-        return [Aim(_of_openrouter(model, names), {**request.body, "model": model}) for model in asked]
-    return [Aim(names.find("direct", request.model, None), request.body)]
+        return [Aim(_of_openrouter(model, gateway.names), {**request.body, "model": model}) for model in asked]
+    return [Aim(gateway.names.find("direct", request.model, None), request.body)]
 
 
 def _of_openrouter(model: str, names: Names) -> Known:
     return names.find("openrouter", ROUTED_TO if model in OPENROUTER_ROUTERS else model, None)
 
 
-def _portkey(request: FakeRequest, names: Names, script: Script, rng: random.Random) -> Iterator[Aim]:
-    headers = request.headers
+def _portkey(request: FakeRequest, gateway: FakeGateway) -> Iterator[Aim]:
+    headers, script = request.headers, gateway.script
     host = headers.get("x-portkey-custom-host")
     if host and script.mode == "oss" and urlsplit(host).hostname not in TRUSTED_HOSTS:
         raise Refusal(portkey_failure(400, "Invalid custom host"))
@@ -85,8 +86,8 @@ def _portkey(request: FakeRequest, names: Names, script: Script, rng: random.Ran
         config = {"request_timeout": int(timeout), **config}
     if script.mode == "oss" and not provider and given is None:
         raise Refusal(portkey_failure(400, "Either x-portkey-config or x-portkey-provider header is required"))
-    leaves = _leaves({"provider": provider, **config}, "config", rng)
-    return (_aim(leaf, node, request, names, script) for leaf, node in leaves)
+    leaves = _leaves({"provider": provider, **config}, "config", gateway.rng(request.number))
+    return (_aim(leaf, node, request=request, gateway=gateway) for leaf, node in leaves)
 
 
 def _config(text: str, script: Script) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _leaves(config: Mapping[str, Any], node: str, rng: random.Random) -> Iterato
         )
 
 
-def _aim(leaf: Mapping[str, Any], node: str, request: FakeRequest, names: Names, script: Script) -> Aim:
+def _aim(leaf: Mapping[str, Any], node: str, *, request: FakeRequest, gateway: FakeGateway) -> Aim:
     body = {**request.body, **leaf.get("override_params", {})}
     slug, model = split_slug(str(body.get("model") or ""))
     named = leaf.get("provider") or (f"@{leaf['virtual_key']}" if leaf.get("virtual_key") else None)
@@ -133,7 +134,7 @@ def _aim(leaf: Mapping[str, Any], node: str, request: FakeRequest, names: Names,
     retry = leaf.get("retry") or {}
     timeout_ms = leaf.get("request_timeout")
     return Aim(
-        known=names.find("portkey", model or "gpt-3.5-turbo", _provider(chosen, names, script)),
+        known=gateway.names.find("portkey", model or "gpt-3.5-turbo", _provider(chosen, gateway)),
         body={**body, "model": model},
         node=node,
         n_retries=min(int(retry.get("attempts", 0)), 5),
@@ -143,14 +144,14 @@ def _aim(leaf: Mapping[str, Any], node: str, request: FakeRequest, names: Names,
     )
 
 
-def _provider(named: str | None, names: Names, script: Script) -> str | None:
+def _provider(named: str | None, gateway: FakeGateway) -> str | None:
     """Return Portkey's slug of the provider; None where only the model tells."""
     if not named or not named.startswith("@"):
         return named or None
-    slug = named.removeprefix("@")
+    slug, script = named.removeprefix("@"), gateway.script
     if script.mode == "oss":
         raise Refusal(portkey_failure(400, "Invalid provider passed"))
-    if slug in script.slugs or slug in names.providers:
+    if slug in script.slugs or slug in gateway.names.providers:
         return script.slugs.get(slug, slug)
     if script.slugs:
         raise Refusal(portkey_failure(400, f"Following keys are not valid: {slug}"))

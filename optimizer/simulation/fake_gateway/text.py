@@ -13,7 +13,12 @@ _TEXT = (
     "enough : it names the point , gives one reason and stops . Where more is needed , it goes on — step by step , "
     "with an example for each — until nothing is left open . "
 )
-_FORMATS = {"date": "2026-01-01", "date-time": "2026-01-01T00:00:00Z", "email": "a@example.org", "uuid": "0" * 8}
+_FORMATS = {
+    "date": "2026-01-01",
+    "date-time": "2026-01-01T00:00:00Z",
+    "email": "a@example.org",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+}
 _DEEPEST = 40  # of a schema that refers to itself
 
 
