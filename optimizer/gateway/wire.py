@@ -27,7 +27,7 @@ class Target:
 
     model_id: str
     gateway: Gateway
-    wire_model: str
+    wire_model: str = field(repr=False)  # it may hold the name of a stored key
     provider: str
     accepts_temperature: bool | None = None
     is_reasoning: bool | None = None
