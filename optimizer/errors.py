@@ -265,6 +265,16 @@ class StreamBroken(GatewayError):
     meaning = "the stream ended in the middle"
 
 
+class NoGateway(OptimizerError):
+    """No gateway has a key, so nobody can be asked."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no gateway can be asked: set PORTKEY_API_KEY (portkey.ai) or OPENROUTER_API_KEY (openrouter.ai), or "
+            "PORTKEY_BASE_URL for a gateway of your own"
+        )
+
+
 class AllCandidatesFailed(OptimizerError):
     """Everybody who could have served was asked, and failed; `errors` has each attempt's, in order."""
 

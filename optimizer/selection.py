@@ -25,7 +25,7 @@ class Selection:
     propensity : float or None
         Probability of `drawn_model_id` at decision time; None on later turns of a session, which were not drawn.
     overridden_by : str or None
-        `pin`, `rule:<name>`, `session`, `flag:routing`, `observe`, `cap` or `failover`.
+        `pin`, `rule:<name>`, `session`, `flag:routing`, `observe`, `cap`, `failover`, `cache` or `in_flight`.
     held_out : bool
         Whether the call belongs to the holdout, which the incumbent serves.
     prompt_hmac : str or None
@@ -121,6 +121,8 @@ _OVERRIDES = {
     "observe": "Observe mode (LLM_COST_OPTIMIZATION is off): the incumbent serves, the draw is only noted.",
     "cap": "A spending limit stood in the way of the model drawn.",
     "failover": "The model drawn failed, and this one stood in.",
+    "cache": "The reply is an earlier call's, from the cache: it cost nothing, and teaches nothing.",
+    "in_flight": "An equal call was in flight, and its reply is this one's, too: it teaches nothing.",
 }
 _EVEN_CHANCE = 1e-12
 

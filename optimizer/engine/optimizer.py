@@ -8,21 +8,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from pydantic import ValidationError
-
 from optimizer.catalog import Catalog, load_catalog
 from optimizer.domain import Attempt, Candidate, CostTier, Feedback, Request, Usage
 from optimizer.engine.choosing import Chooser, candidate_of
 from optimizer.engine.learning import NOBODY, Learner, View
-from optimizer.engine.outcome import as_usage, checked_amount, checked_rating, checked_word, cost_of, refused
-from optimizer.engine.pacing import Spend
+from optimizer.engine.outcome import as_usage, checked_amount, checked_rating, checked_word, cost_of
+from optimizer.engine.pacing import Spend, limit_uses
 from optimizer.engine.recent import Recent, Sessions
+from optimizer.engine.requests import request_of
 from optimizer.engine.segmenters import Segmenters
 from optimizer.engine.snapshot import Snapshot
 from optimizer.errors import InvalidRequest, UnknownMetric
 from optimizer.ledger.batch import Fact
 from optimizer.ledger.calls import StoredCall, read_call
 from optimizer.ledger.database import Database
+from optimizer.ledger.limits import spending_limits
+from optimizer.ledger.purse import Purse
 from optimizer.ledger.receipt import Receipt
 from optimizer.ledger.schema import open_database
 from optimizer.ledger.writer import Writer
@@ -70,14 +71,17 @@ class Optimizer:
         self.settings = settings
         self.catalog = catalog
         self.database = database
-        self._clock = clock
+        self.clock = clock
         self._recent: Recent[str, Selection] = Recent()
         self._sessions = Sessions(database)
         segmenters = Segmenters.load(settings, Path(source).parent)
         self._learner = Learner(settings, catalog, database, segmenters, clock=clock, source=source)
+        self.purse = Purse(database, spending_limits(settings), clock=clock)
         self._writer = Writer(database, settings.reward_rule, durability=settings.durability)
         uniform = (rng or random.SystemRandom()).random
         self._chooser = Chooser(settings.flags, self._sessions, uniform, clock)
+        if self.purse.limited:
+            self.pace_by(lambda: limit_uses(self.purse.status()))
         if background:
             self._learner.start()
 
@@ -184,7 +188,7 @@ class Optimizer:
         NoEligibleCandidate
             If nobody can serve; the error says why, model by model.
         """
-        request = _request(
+        request = request_of(
             use_case=use_case,
             context_tokens=context_length,
             required_quality=required_quality,
@@ -276,7 +280,7 @@ class Optimizer:
             selection.call_id,
             candidate.model_id,
             candidate.gateway,
-            self._clock(),
+            self.clock(),
             number=attempt,
             served=error is None,
             status=status,
@@ -288,6 +292,8 @@ class Optimizer:
             cost_source=source,
         )
         self._settle(self._writer.submit(made))
+        if cost is not None:
+            self.purse.charge(selection.use_case, selection.request.tenant, cost)
         return made
 
     def rate(self, call_id: str, value: float | bool, *, metric: str | None = None, rater: str = "user") -> None:
@@ -316,7 +322,7 @@ class Optimizer:
         metrics = self._learner.view.route(self._selected(call_id).use_case).settings.metrics
         if metric is not None and metric not in metrics.names:
             raise UnknownMetric(metric, metrics.names)
-        self._settle(self._writer.submit(Feedback(call_id, metric or metrics.quality, rater, value, self._clock())))
+        self._settle(self._writer.submit(Feedback(call_id, metric or metrics.quality, rater, value, self.clock())))
 
     def _selected(self, call_id: str) -> Selection:
         return self._recent.get(call_id) or self.call(call_id).selection
@@ -372,24 +378,21 @@ class Optimizer:
     def flush(self) -> None:
         """Wait until everything that this process was told is in the ledger."""
         self._writer.flush()
+        self.purse.flush()
 
     def close(self) -> None:
         """Write what waits and let go of the database; safe to call twice."""
         self._learner.stop()
         try:
-            self._writer.close()
+            self.purse.close()
         finally:
-            self.database.close()
+            try:
+                self._writer.close()
+            finally:
+                self.database.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _request(**given: object) -> Request:
-    try:
-        return Request.model_validate(given)
-    except ValidationError as error:
-        raise refused(error, names={"context_tokens": "context_length"}) from None

@@ -49,6 +49,10 @@ class Purse:
         """Whether there is any limit; without one, reserving is free."""
         return bool(self._limits)
 
+    def limits(self, use_case: str, tenant: str | None) -> bool:
+        """Return whether any limit applies to a call."""
+        return self.limited and bool(self._limits.applying(use_case, tenant, self._clock()))
+
     def reserve(self, wanted: Wanted) -> "Future[Reservation]":
         """Set aside what an attempt may cost at worst, or as much of it as the limits leave.
 
@@ -103,6 +107,11 @@ class Purse:
     def reload(self, limits: SpendingLimits) -> None:
         """Go by other limits from now on; what is reserved settles where it was reserved."""
         self._limits = limits
+
+    def flush(self) -> None:
+        """Wait until everything that was settled and charged is in the ledger; `LedgerUnavailable` if it is away."""
+        if self.limited:
+            self._teller.submit(Charge((), 0)).result()
 
     def close(self) -> None:
         """Carry out what waits and end the thread; safe to call twice.
