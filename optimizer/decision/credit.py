@@ -28,6 +28,7 @@ from optimizer.decision.evidence import (
 from optimizer.domain import Attempt, Feedback, RewardRule
 from optimizer.errors import InvalidRequest
 
+CANCELLED = "cancelled"  # error kind of an attempt that its caller gave up
 JUDGE = "judge:"  # how the name of a rater begins that is no person
 BINS_PER_OCTAVE = 8
 
@@ -54,10 +55,11 @@ def contributions(
 ) -> dict[EvidenceKey, Sums]:
     """Return what one call adds to evidence.
 
-    Every attempt counts for its model's failures (it failed if it has an `error_kind`), so a drawn model that a
-    failover replaced gets its failure. All else is credited to the model that served, of what is known: a call,
-    tokens, cost, latency, TTFT and ratings. Where no attempt served, ratings wait: they count once one does. A reply
-    that is another call's (`reused`) counts as no attempt at all, so it teaches nothing, and neither do its ratings.
+    Every attempt counts for its model's failures (it failed if it has an `error_kind`; one that was `cancelled` says
+    nothing), so a drawn model that a failover replaced gets its failure. All else is credited to the model that
+    served, of what is known: a call, tokens, cost, latency, TTFT and ratings. Where no attempt served, ratings wait:
+    they count once one does. A reply that is another call's (`reused`) counts as no attempt at all, so it teaches
+    nothing, and neither do its ratings.
 
     Parameters
     ----------
@@ -103,8 +105,10 @@ class Tally:
             if attempt.served and (served is None or attempt.number < served.number):
                 served = attempt
         for attempt in made:
-            failed = 0 if attempt.error_kind is None else 1
-            measured: list[_Measured] = [(FAILURE, failed, failed)]
+            measured: list[_Measured] = []
+            if attempt.error_kind != CANCELLED:  # who asked went away: nobody knows how it would have ended
+                failed = 0 if attempt.error_kind is None else 1
+                measured.append((FAILURE, failed, failed))
             if attempt is served:
                 _add_reply(measured, served, call.context_tokens)
                 _add_ratings(measured, ratings, rule)

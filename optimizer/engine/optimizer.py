@@ -29,7 +29,7 @@ from optimizer.ledger.schema import open_database
 from optimizer.ledger.writer import Writer
 from optimizer.routes import Routes
 from optimizer.selection import Selection
-from optimizer.settings import Settings, load_settings
+from optimizer.settings import Origin, Settings
 
 DEFAULT_DATABASE = "sqlite:///optimizer.db"
 
@@ -53,8 +53,8 @@ class Optimizer:
         Where draws come from.
     background : bool
         Whether a thread re-reads the evidence every `refresh_interval`; else call `refresh`.
-    source : str
-        Where the settings come from, named in errors.
+    origin : Origin
+        Where the settings come from.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Optimizer:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         rng: random.Random | None = None,
         background: bool = True,
-        source: str = "settings",
+        origin: Origin | None = None,
     ) -> None:
         self.settings = settings
         self.catalog = catalog
@@ -74,8 +74,9 @@ class Optimizer:
         self.clock = clock
         self._recent: Recent[str, Selection] = Recent()
         self._sessions = Sessions(database)
-        segmenters = Segmenters.load(settings, Path(source).parent)
-        self._learner = Learner(settings, catalog, database, segmenters, clock=clock, source=source)
+        self.origin = origin or Origin()
+        segmenters = Segmenters.load(settings, self.origin.folder)
+        self._learner = Learner(settings, catalog, database, segmenters, clock=clock, source=self.origin.name)
         self.purse = Purse(database, spending_limits(settings), clock=clock)
         self._writer = Writer(database, settings.reward_rule, durability=settings.durability)
         uniform = (rng or random.SystemRandom()).random
@@ -115,12 +116,11 @@ class Optimizer:
         LedgerError
             If the database cannot be used.
         """
-        path = None if config is None else Path(config)
-        settings = load_settings(path, os.environ if environ is None else environ)
+        origin = Origin(None if config is None else Path(config), os.environ if environ is None else environ)
+        settings = origin.load()
         url = database or (settings.database_url.get_secret_value() if settings.database_url else DEFAULT_DATABASE)
         opened = open_database(url)
         _log.info("Ledger: %s", opened.where)
-        source = "environment" if path is None else str(path)
         try:
             return cls(
                 settings,
@@ -129,7 +129,7 @@ class Optimizer:
                 clock=clock,
                 rng=rng,
                 background=background,
-                source=source,
+                origin=origin,
             )
         except BaseException:
             opened.close()

@@ -11,6 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState
 
 from optimizer.calling.breaker import Permit
 from optimizer.calling.tokens import TokenEstimator
+from optimizer.decision.credit import CANCELLED
 from optimizer.domain import Attempt, Candidate, CostSource, Gateway, Usage
 from optimizer.engine import Optimizer
 from optimizer.errors import (
@@ -35,7 +36,6 @@ from optimizer.selection import Selection
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 PATIENCE_S = 2.0  # how long a gateway may ask us to wait while others could be asked instead,
 LONG_PATIENCE_S = 30.0  # and where nobody else is left
-CANCELLED = "cancelled"
 
 T = TypeVar("T")
 Part = tuple[Usage | None, int | None, CostSource]  # what an attempt came to that did not end well

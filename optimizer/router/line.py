@@ -4,18 +4,21 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable, Mapping
+from time import monotonic
 
 from optimizer.calling.breaker import BreakerChange, Breakers
 from optimizer.calling.health import HealthChecker
 from optimizer.catalog import Catalog
 from optimizer.domain import Candidate, Gateway
 from optimizer.engine import Optimizer
-from optimizer.errors import GatewayError, LedgerError, NoGateway, OptimizerError
-from optimizer.gateway.opening import open_gateways, target_of
+from optimizer.errors import GatewayError, InvalidSettings, LedgerError, NoGateway, OptimizerError
+from optimizer.gateway.opening import open_gateways, target_of, use_settings
 from optimizer.gateway.portkey import PortkeyClient
 from optimizer.gateway.wire import GatewayClient, Target
 from optimizer.ledger.health import BreakerState
 from optimizer.routes import Routes
+
+LOOK_EVERY_S = 1.0  # at the configuration file
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,9 @@ class Line:
         settings = optimizer.settings
         self.breakers = Breakers(settings.routing.health_checks, optimizer.clock, self._changed)
         self.clients: Mapping[Gateway, GatewayClient] = {}
+        self._stamp = optimizer.origin.stamp
+        self._next_look = 0.0
+        self._left: list[GatewayClient] = []  # without a key now; calls may be under way there
         self._checker: HealthChecker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._routes: Routes | None = None
@@ -45,6 +51,7 @@ class Line:
         """Open clients and health checks in the running loop, unless they are open there already."""
         loop = asyncio.get_running_loop()
         if self._loop is loop:
+            self.reread()
             return
         if self._loop is not None and not self._loop.is_closed():
             raise OptimizerError("this router is in use by another event loop; open one for each, or a SyncRouter")
@@ -58,6 +65,27 @@ class Line:
         )
         self._checker.start()
 
+    def reread(self) -> None:
+        """Look whether the configuration file has changed, at most once a second; its keys and addresses count at once.
+
+        A file that is wrong changes nothing, and is complained of once.
+        """
+        now = monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_EVERY_S
+        stamp = self._optimizer.origin.stamp
+        if stamp is None or stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            clients = use_settings(self.clients, self._optimizer.origin.load())
+        except InvalidSettings as error:
+            _log.warning("The configuration stays as it was: %s", error)
+            return
+        self._left += [client for name, client in self.clients.items() if name not in clients]
+        self.clients = clients
+
     async def close(self) -> None:
         """End health checks and close connections."""
         checker, self._checker = self._checker, None
@@ -65,7 +93,8 @@ class Line:
         self._loop = None
         if checker is not None:
             await checker.stop()
-        for client in clients.values():
+        left, self._left = self._left, []
+        for client in (*clients.values(), *left):
             await client.aclose()
 
     async def send_feedback(self, call_id: str, value: float) -> None:
@@ -78,7 +107,9 @@ class Line:
                 _log.warning("Portkey was not told of a rating of call %s: %s", call_id, error)
 
     async def _check(self, gateway: str, timeout_s: float) -> None:
-        await self.clients[gateway].check(timeout_s)  # type: ignore[index]
+        client = self.clients.get(gateway)  # type: ignore[call-overload]
+        if client is not None:
+            await client.check(timeout_s)
 
     def _changed(self, change: BreakerChange) -> None:
         try:

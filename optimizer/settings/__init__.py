@@ -1,6 +1,7 @@
 """The configuration: YAML and environment, validated once, passed on as frozen values."""
 
 from optimizer.settings.load import load_settings
+from optimizer.settings.origin import Origin
 from optimizer.settings.sections import (
     CacheSettings,
     CostLimits,
@@ -26,6 +27,7 @@ __all__ = [
     "Judge",
     "Metrics",
     "OpenRouterConfig",
+    "Origin",
     "PortkeyConfig",
     "RedactionSettings",
     "RoutingSettings",

@@ -177,3 +177,7 @@ def test_percentiles_are_at_most_a_bin_above_the_true_ones(durations: list[float
 def test_nothing_counted_has_no_percentile() -> None:
     assert percentile_ms({}, 0.5) is None
     assert percentile_ms({3: 0.0}, 0.5) is None
+
+
+def test_an_attempt_that_its_caller_gave_up_is_nobodys_failure() -> None:
+    assert measured([replace(FAILED, error_kind="cancelled")], []) == {}
