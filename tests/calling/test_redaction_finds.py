@@ -137,3 +137,15 @@ def test_presidio_names_its_extra_where_it_is_missing() -> None:
         pytest.skip("presidio is installed")
     with pytest.raises(MissingExtra, match=r"orchestra-optimizer\[presidio\]"):
         finders(RedactionSettings(enabled=True, engine="presidio"))
+
+
+def test_a_list_of_numbers_on_one_line_is_found_and_a_table_is_not() -> None:
+    listed = [f"415-555-26{i}" for i in range(10, 40)]
+    assert found(" ".join(listed)) == [("phone", number) for number in listed]
+    assert found(" ".join(f"+1 415 555 26{i}" for i in range(10, 20))) != []
+    assert found(" ".join(f"{i} {i * 37}.{i % 10}" for i in range(100, 400))) == []
+
+
+def test_a_hundred_thousand_brackets_are_searched_in_one_go() -> None:
+    """Written the other way, the pattern took three minutes for them."""
+    assert found("(" * 100_000) == []

@@ -9,10 +9,16 @@ from optimizer.calling.redaction.spans import Finder, Span
 
 # What stands in a phone number, from its first sign to its last digit.
 _LIKELY = re.compile(
-    r"[(+\uff0b\d](?<![\w.#][(+\uff0b\d])[\d \t().+\-/\u00a0\u2009\u202f\u2010-\u2015\uff0b]{5,}(?<=\d)(?!\w)"
+    r"[(+\uff0b\d](?<![\w.#][(+\uff0b\d])(?:(?<=\d)|[(+\uff0b ]{0,2}\d)"
+    r"[\d \t().+\-/\u00a0\u2009\u202f\u2010-\u2015\uff0b]{4,}(?<=\d)(?!\w)"
 )
-_LEAST_DIGITS, _LONGEST = 7, 250  # beyond, it is a table of numbers
+_LEAST_DIGITS = 7
 _AROUND = 40  # letters before and after that may say what a number is: a UUID has 36
+
+# Six groups are the most that a number is written in. What has more is a table or a list, in which numbers count only
+# if they have no gap inside, or begin with a sign: trying each run of its groups would take seconds for 100 kB.
+_MOST_GROUPS, _LONGEST = 6, 24
+_PIECE = re.compile(r"[(+\uff0b][\d().\-/ ]{6,22}\d(?!\d)|\S{7,}")
 
 # Numbers that never are phones: UUIDs and digests, dates and times, decimals, and dotted versions.
 _OTHER = re.compile(
@@ -39,14 +45,25 @@ def phone_finder(regions: Sequence[str]) -> Finder:
 
     def find(text: str) -> Iterator[Span]:
         for likely in _LIKELY.finditer(text):
-            if len(likely[0]) <= _LONGEST and _may_be_one(likely[0]):
-                yield from _within(_without_others(text, likely), likely.start(), _is_said(text, likely), places)
+            if _may_be_one(likely[0]):
+                run, said = _without_others(text, likely), _is_said(text, likely)
+                for start, piece in _pieces(run):
+                    yield from _within(piece, likely.start() + start, said, places)
 
     return find
 
 
 def _may_be_one(text: str) -> bool:
     return sum(letter.isdigit() for letter in text) >= _LEAST_DIGITS
+
+
+def _pieces(run: str) -> Iterator[tuple[int, str]]:
+    if len(run.split()) <= _MOST_GROUPS:
+        yield 0, run
+        return
+    for match in _PIECE.finditer(run):
+        if len(match[0]) <= _LONGEST:
+            yield match.start(), match[0]
 
 
 def _without_others(text: str, likely: re.Match[str]) -> str:
