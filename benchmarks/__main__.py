@@ -6,6 +6,7 @@ import sys
 BENCHMARKS = {
     "decision_speed": "how long a choice takes",
     "ledger_throughput": "the ledger next to the bare driver",
+    "token_estimates": "token estimates next to real tokenizers",
     "figures": "quality and savings on recorded data, through the production replay",
 }
 
