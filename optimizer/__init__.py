@@ -4,6 +4,7 @@ from optimizer.domain import Attempt, Candidate, Feedback, Objective, Request, U
 from optimizer.engine import Optimizer
 from optimizer.engine.default import select_optimal_model
 from optimizer.errors import OptimizerError
+from optimizer.router import Reply, ReplyStream, Router, SyncRouter
 from optimizer.selection import Decision, Selection
 
 __all__ = [
@@ -14,8 +15,12 @@ __all__ = [
     "Objective",
     "Optimizer",
     "OptimizerError",
+    "Reply",
+    "ReplyStream",
     "Request",
+    "Router",
     "Selection",
+    "SyncRouter",
     "Usage",
     "select_optimal_model",
 ]

@@ -10,6 +10,7 @@ import pytest
 
 from optimizer.cli.app import App
 from optimizer.cli.main import cli, run
+from optimizer.simulation.fake_gateway import running_gateway
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -36,6 +37,22 @@ def test_the_librarys_ten_lines_choose_record_rate_and_explain(tmp_path: Path) -
     )
     assert "serves this code_generation call" in done.stdout
     assert (tmp_path / "optimizer.db").exists()
+
+
+def test_the_routers_lines_make_calls(tmp_path: Path) -> None:
+    code = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[1]
+    with running_gateway() as fake:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT), "PORTKEY_BASE_URL": fake.portkey_url},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert "portkey" in done.stdout
+    assert [request.is_stream for request in fake.requests] == [False, True]
 
 
 def test_the_configuration_is_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
