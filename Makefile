@@ -38,8 +38,8 @@ requirements: | $(BIN)/python ## Pin anew: run `make requirements` after changin
 	$(BIN)/python -m venv $(VENV)-uv
 	$(VENV)-uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) pyproject.toml -o requirements/run.txt
-	$(COMPILE) pyproject.toml --all-extras --group dev -o requirements/dev.txt
-	$(COMPILE) pyproject.toml --all-extras --group dev --group bench -o requirements/bench.txt
+	$(COMPILE) pyproject.toml --extra all --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra all --group dev --group bench -o requirements/bench.txt
 	rm -rf $(VENV)-uv
 
 clean: ## Remove the environment and what tools left behind
