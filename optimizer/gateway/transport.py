@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -28,7 +28,6 @@ TRANSPORT_ERRORS = (
     client_exceptions.ClientError,
     http_exceptions.HttpProcessingError,
     OSError,  # TimeoutError too
-    ValueError,  # a base URL that aiohttp cannot use
 )
 # The first line that fits. httpx-aiohttp calls a refusal, an unknown name and a reset alike ConnectTimeout and lets
 # some of aiohttp's errors through, so its own classes say little: what aiohttp said stands in the cause.
@@ -37,6 +36,7 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], type[GatewayError]], ...
         (
             client_exceptions.ClientConnectorError,
             client_exceptions.ClientHttpProxyError,
+            client_exceptions.InvalidURL,
             client_exceptions.NonHttpUrlClientError,
             client_exceptions.ServerFingerprintMismatch,
             httpx.ConnectError,
@@ -49,7 +49,6 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], type[GatewayError]], ...
     ((TimeoutError, httpx.TimeoutException), GatewayTimeout),
     ((client_exceptions.ClientResponseError, http_exceptions.HttpProcessingError, httpx.DecodingError), InvalidReply),
     ((OSError, client_exceptions.ClientConnectionError, client_exceptions.ClientPayloadError), ConnectionBroken),
-    ((ValueError,), GatewayUnreachable),
 )
 
 
@@ -91,7 +90,7 @@ class Incoming:
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
+        self.headers = _plain(response)
 
     @property
     def media_type(self) -> str:
@@ -145,7 +144,7 @@ class Http:
     async def ask(self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None) -> Answer:
         """Send a request and return the whole reply. There is no timeout but the caller's."""
         response = await self._send(method, url, headers, content, stream=False)
-        return Answer(response.status_code, response.headers, response.content)
+        return Answer(response.status_code, _plain(response), response.content)
 
     async def aclose(self) -> None:
         """Close all connections; a later request opens new ones."""
@@ -165,8 +164,11 @@ class Http:
         if content is not None and len(content) > PIECE_BYTES:
             sent["content-length"] = str(len(content))
             body = _pieces(content)
-        request = self._client.build_request(method, url, headers=sent, content=body)
-        return await self._client.send(request, stream=stream)
+        request = self._client.build_request(method, _parsed(url), headers=sent, content=body)
+        try:
+            return await self._client.send(request, stream=stream)
+        except ValueError:  # what aiohttp finds wrong with an address, such as a password in it beside a key
+            raise httpx.UnsupportedProtocol("this address cannot be asked") from None
 
 
 def header_text(value: str) -> str:
@@ -194,6 +196,17 @@ class _Client(HttpxAiohttpClient):
 
     def _init_proxy_transport(self, proxy: httpx.Proxy, *args: Any, **options: Any) -> httpx.AsyncBaseTransport:  # noqa: ANN401
         return _Transport(*args, **options | {"proxy": proxy})
+
+
+@lru_cache(maxsize=64)
+def _parsed(url: str) -> httpx.URL:
+    """Return an address, read once: httpx takes a tenth of a millisecond for it."""
+    return httpx.URL(url)
+
+
+def _plain(response: httpx.Response) -> dict[str, str]:
+    """Return a reply's headers as a plain mapping, which is read some hundred times faster than httpx's."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
 
 
 @cache

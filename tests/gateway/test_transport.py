@@ -23,7 +23,7 @@ from tests.gateway.loopback import (
     streaming,
 )
 
-REQUEST = {"headers": {}, "content": b"{}"}
+REQUEST = {"headers": {"authorization": "Bearer key"}, "content": b"{}"}
 
 
 def failed_at(url: str) -> type[Exception]:
@@ -45,7 +45,9 @@ def test_a_name_that_nobody_has_is_unreachable() -> None:
     assert failed_at("http://no-such-host.invalid/v1") is GatewayUnreachable
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/v1", "http://[half/v1", "ftp://127.0.0.1/v1"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999/v1", "http://[half/v1", "ftp://127.0.0.1/v1", "http://a:b@127.0.0.1/v1"]
+)
 def test_an_address_that_is_none_is_unreachable(url: str) -> None:
     async def run() -> Exception:
         async with Http() as http:
