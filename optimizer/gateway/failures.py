@@ -20,6 +20,7 @@ from optimizer.gateway.words import GENERAL, SENTENCES, TELLING, meaning_of
 Clock = Callable[[], datetime]
 WORD_PLACES = ("code", "type", "error_type", "status")
 TEXT_PLACES = ("message", "html-message", "raw", "detail")
+MODERATION = {"reasons", "flagged_input", "patterns"}  # what OpenRouter found; a missing right has none
 DEEPEST = 8
 LONGEST_TEXT = 20_000
 _PROVIDER = re.compile(r"[A-Za-z][\w .&/-]{0,39}", re.ASCII)
@@ -72,10 +73,10 @@ def _failure(
 def _meaning(body: object, status: int | None) -> tuple[type[GatewayError], str | None]:
     words = [word for node in _nodes(body) for word in _words(node)]
     told = next((word for word in words if word in TELLING), None)
+    if status == 403 and any(MODERATION & node.keys() for node in _nodes(body)):
+        return ContentBlocked, told
     if told is not None:
         return TELLING[told], told
-    if status == 403 and any({"reasons", "flagged_input", "patterns"} & node.keys() for node in _nodes(body)):
-        return ContentBlocked, None
     if status is None or status in (400, 413, 422):
         texts = [text for node in _nodes(body) for text in _texts(node)]
         for pattern, meaning, code in SENTENCES:

@@ -122,6 +122,7 @@ OPENROUTER: list[tuple[int, Any, type[GatewayError], str | None]] = [
     (402, {"error": {"code": 402, "metadata": {"error_type": "payment_required"}}}, OutOfCredit, "payment_required"),
     (403, {"error": {"code": 403, "metadata": {"reasons": ["x"], "flagged_input": "y"}}}, ContentBlocked, None),
     (403, {"error": {"code": 403, "metadata": {"error_type": "permission_denied"}}}, Forbidden, "permission_denied"),
+    (403, {"error": {"metadata": {"error_type": "permission_denied", "patterns": ["x"]}}}, ContentBlocked, None),
     (
         503,
         {"error": {"error_type": "x", "http_status": 503, "availability": {"code": "no_endpoints"}}},
