@@ -9,7 +9,7 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
-from optimizer.calling.token_features import body_features
+from optimizer.calling.token_features import FloatArray, body_features
 from optimizer.calling.tokens import Estimate, TokenEstimator
 
 # tiktoken downloads these when first used, and keeps them; we look whether it has, and never make it download.
@@ -25,12 +25,20 @@ _PLAIN_MESSAGE = {"role", "content", "name"}
 _log = logging.getLogger(__name__)
 
 
-def estimate_request(estimator: TokenEstimator, model_id: str, body: Mapping[str, Any]) -> Estimate:
-    """Return the input tokens of a request: counted where that is possible, else estimated."""
+def estimate_request(
+    estimator: TokenEstimator, model_id: str, body: Mapping[str, Any], counts: FloatArray | None = None
+) -> Estimate:
+    """Return the input tokens of a request: counted where that is possible, else estimated.
+
+    Parameters
+    ----------
+    counts : ndarray, optional
+        The body's features, where they are known already.
+    """
     counted = count_request(model_id, body)
     if counted is not None:
         return Estimate(counted, counted + _MARGIN)
-    return estimator.estimate(model_id, body_features(body))
+    return estimator.estimate(model_id, body_features(body) if counts is None else counts)
 
 
 def count_request(model_id: str, body: Mapping[str, Any]) -> int | None:

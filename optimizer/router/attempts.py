@@ -278,7 +278,7 @@ class Attempts:
         self._put_down(call, trial, CANCELLED, part, None, ttft_ms)
 
     def _part(self, call: Call, candidate: Candidate, output_tokens: int) -> Part:
-        input_tokens = self._estimator.estimate(candidate.model_id, call.features).mean
+        input_tokens = call.estimate(self._estimator, candidate.model_id).mean
         return cost_of_part(candidate, input_tokens, output_tokens)
 
     def _put_down(

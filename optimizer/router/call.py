@@ -7,6 +7,8 @@ from typing import Any
 
 from optimizer.calling.redaction import Restoration
 from optimizer.calling.token_features import FloatArray
+from optimizer.calling.tokenizers import estimate_request
+from optimizer.calling.tokens import Estimate, TokenEstimator
 from optimizer.domain import Attempt, Candidate, Gateway
 from optimizer.errors import GatewayError, LimitReached
 from optimizer.router.asking import Asked
@@ -72,6 +74,10 @@ class Call:
     def left_s(self) -> float:
         """Seconds until the deadline."""
         return self.deadline - asyncio.get_running_loop().time()
+
+    def estimate(self, estimator: TokenEstimator, model_id: str) -> Estimate:
+        """Return how many tokens a model will count in the prompt."""
+        return estimate_request(estimator, model_id, self.body, self.features)
 
     def max_tokens(self, candidate: Candidate, input_tokens_high: int) -> int | None:
         """Return the completion tokens to ask for: as wished, as far as the model can and its window has room."""

@@ -71,7 +71,7 @@ class Ending:
         """Return usage and cost; where the reply does not say, both are estimated, and marked so."""
         if reply.usage is not None or reply.cost_usd is not None:
             return reply.usage, *cost_of(stop.candidate, reply.usage, reply.cost_usd)
-        input_tokens = self._estimator.estimate(stop.model_id, call.features).mean
+        input_tokens = call.estimate(self._estimator, stop.model_id).mean
         return cost_of_part(stop.candidate, input_tokens, estimate_output(reply.content))
 
     @staticmethod

@@ -31,7 +31,7 @@ class Reserve:
 
     async def reserved(self, stop: Stop, call: Call) -> tuple[Reservation | None, int | None]:
         """Return what a limit grants, if there is any, and the completion tokens to ask for."""
-        candidate, high = stop.candidate, self._estimator.estimate(stop.model_id, call.features).high
+        candidate, high = stop.candidate, call.estimate(self._estimator, stop.model_id).high
         max_tokens = call.max_tokens(candidate, high)
         if not self._purse.limits(call.spends_for, call.selection.request.tenant):
             return None, max_tokens
