@@ -3,6 +3,7 @@
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,9 @@ def opened(fake: FakeServer, file: Path, tmp_path: Path) -> Iterator[Opened]:
     """Open optimizers whose gateways are both played by the fake one."""
     optimizers: list[Optimizer] = []
 
-    def open_one(text: str = "", *, database: str | None = None, seed: int = 1, **environ: str) -> Optimizer:
+    def open_one(
+        text: str = "", *, database: str | None = None, at: datetime | None = None, seed: int = 1, **environ: str
+    ) -> Optimizer:
         config = tmp_path / "optimizer.yaml"
         config.write_text(text)
         gateways = {
@@ -45,6 +48,7 @@ def opened(fake: FakeServer, file: Path, tmp_path: Path) -> Iterator[Opened]:
             database=database or str(file),
             environ=gateways | environ,
             catalog=CATALOG,
+            clock=lambda: at or datetime.now(UTC),
             rng=random.Random(seed),
             background=False,
         )
