@@ -17,6 +17,7 @@ from optimizer.ledger.tables import evidence_state
 
 TIMEOUT_S = 5.0  # how long to wait for another process's lock, or for a server to answer
 _BEGIN = "ledger_begin"
+_SYNCHRONOUS = "ledger_synchronous"
 
 
 class Database:
@@ -34,10 +35,11 @@ class Database:
         self.timeout_s = timeout_s
         if self.is_sqlite:
             self._reader: Engine = engine.execution_options(**{_BEGIN: "BEGIN"})
-            self._writer: Engine = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+            self._writer: Engine = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE", _SYNCHRONOUS: "FULL"})
+            self._quick: Engine = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE", _SYNCHRONOUS: "NORMAL"})
         else:
             self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            self._writer = engine
+            self._writer = self._quick = engine
 
     @property
     def is_sqlite(self) -> bool:
@@ -56,15 +58,21 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
         """Lend a connection in a write transaction: committed on leaving, undone whole on any error.
+
+        What is committed survives the end of the process; that of the machine too, where it is `durable`, for which
+        the disk is waited for. A later durable commit makes sure of those before it.
 
         On SQLite there is one such transaction at a time, from its first moment: a transaction that reads first and
         asks for the write lock later fails at once, whatever the timeout, if another has written in between.
         """
-        with translated(self.where, self.timeout_s), self._writer.begin() as connection:
+        engine = self._writer if durable else self._quick
+        with translated(self.where, self.timeout_s), engine.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(text(f"SET LOCAL lock_timeout = '{int(self.timeout_s * 1000)}ms'"))
+                if not durable:
+                    connection.execute(text("SET LOCAL synchronous_commit = off"))
             yield connection
 
     @contextmanager
@@ -136,16 +144,19 @@ def _sqlite(url: URL, timeout_s: float) -> Database:
         # The driver would begin transactions late, at the first write; we begin them ourselves.
         connection.isolation_level = None
         connection.execute("PRAGMA foreign_keys = ON")
-        # In WAL, NORMAL already survives the death of the process; FULL survives that of the machine. It costs one
-        # fsync per group of facts, in the writer's thread.
-        connection.execute("PRAGMA synchronous = FULL")
         # 16 MB each of cache and of log before it is copied into the file: a tenth less time per call in batches.
         connection.execute("PRAGMA cache_size = -16000")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
+        options = connection.get_execution_options()
+        # In WAL, NORMAL already survives the death of the process; FULL survives that of the machine. It costs one
+        # fsync per group of facts, in the writer's thread.
+        synchronous = options.get(_SYNCHRONOUS)
+        if synchronous is not None:
+            connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+        statement = options.get(_BEGIN, "BEGIN")
         if statement is not None:
             connection.exec_driver_sql(statement)
 

@@ -151,7 +151,9 @@ class Teller:
         if not batch:
             return
         orders = [entry.order for entry in batch]
-        with self._database.writing() as connection:
+        # Spending of the last moment may be forgotten when the machine dies; in return a reservation on SQLite takes
+        # 1 ms instead of 4, and sixteen processes at one limit do not keep one another out for seconds.
+        with self._database.writing(durable=False) as connection:
             outcomes = BudgetBatch(connection, self._statements, orders, ttl_us=self._ttl_us).write()
         for entry, outcome in zip(batch, outcomes, strict=True):
             entry.over = True
