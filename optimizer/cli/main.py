@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from optimizer.cli.app import App, VerbGroup
+from optimizer.cli.budgets import budgets
 from optimizer.cli.calls import explain, rate, select
 from optimizer.cli.config import config
 from optimizer.cli.demo import demo
@@ -38,7 +39,21 @@ def cli() -> None:
     """Choose the cheapest language model that is good enough, call by call."""
 
 
-for command in (demo, fake_gateway, select, rate, explain, report, verify, rebuild, db, config, prices, replay):
+for command in (
+    demo,
+    fake_gateway,
+    select,
+    rate,
+    explain,
+    report,
+    budgets,
+    verify,
+    rebuild,
+    db,
+    config,
+    prices,
+    replay,
+):
     cli.add_command(command)
 
 
