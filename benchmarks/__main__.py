@@ -7,6 +7,7 @@ BENCHMARKS = {
     "decision_speed": "how long a choice takes",
     "ledger_throughput": "the ledger next to the bare driver",
     "token_estimates": "token estimates next to real tokenizers",
+    "limit_race": "processes that are killed at random keep a spending limit together",
     "figures": "quality and savings on recorded data, through the production replay",
 }
 
