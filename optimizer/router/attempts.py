@@ -227,6 +227,10 @@ class Attempts:
         except asyncio.CancelledError:
             self.broken_off(call, trial, 0)
             raise
+        except BaseException:  # a body that is no JSON, for example: nothing was sent
+            self._breakers.release(permit)
+            self.reserve.settle(reservation, 0)
+            raise
         return Served(value, trial)
 
     def _chat_call(self, call: Call, stop: Stop, max_tokens: int | None, timeout_s: float) -> ChatCall:

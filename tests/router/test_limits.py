@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from optimizer.domain import NANO_USD
-from optimizer.errors import AllCandidatesFailed, LimitReached, UnknownPrice
+from optimizer.errors import AllCandidatesFailed, InvalidRequest, LimitReached, UnknownPrice
 from optimizer.simulation.fake_gateway import FakeServer, Script
 from optimizer.simulation.fake_gateway.script import Trouble
 from tests.engine.factory import CHEAP, DEAR, pool
@@ -95,12 +95,21 @@ def test_a_tenants_limit_stops_that_tenant_alone(opened: Opened) -> None:
 
 
 def test_a_price_that_nobody_knows_is_refused_under_a_limit_unless_allowed(opened: Opened) -> None:
-    models = "use_cases: {chat: {candidates: [deepseek-v4-flash], objective: quality}}"
+    models = "use_cases: {chat: {candidates: [deepseek-v4-flash], fallback_models: [], objective: quality}}"
     limit = "fallback_gateway: null\nrouting: {cost_limits: {hourly_usd: 1}, unknown_price: %s}"
     peak = datetime(2026, 11, 24, 2, tzinfo=UTC)  # on weekdays at this hour its price is not published
     with pytest.raises(UnknownPrice):
         complete(opened(f"{models}\n{limit % 'refuse'}", at=peak))
     assert complete(opened(f"{models}\n{limit % 'allow'}", at=peak)).cost_usd is None
+
+
+def test_a_body_that_cannot_be_sent_leaves_nothing_reserved(opened: Opened, fake: FakeServer) -> None:
+    opt = opened(limited(1.0))
+    with pytest.raises(InvalidRequest):
+        complete(opt, logit_bias={1: object()})
+    opt.flush()
+    (status,) = opt.purse.status()
+    assert (status.spent_nano_usd, status.reserved_nano_usd, fake.n_requests) == (0, 0, 0)
 
 
 def test_without_a_limit_nothing_is_reserved(opened: Opened) -> None:
