@@ -23,7 +23,7 @@ from optimizer.ledger.batch import Fact
 from optimizer.ledger.calls import StoredCall, read_call
 from optimizer.ledger.database import Database
 from optimizer.ledger.limits import spending_limits
-from optimizer.ledger.purse import Purse
+from optimizer.ledger.purse import TTL_S, Purse
 from optimizer.ledger.receipt import Receipt
 from optimizer.ledger.schema import open_database
 from optimizer.ledger.writer import Writer
@@ -77,7 +77,9 @@ class Optimizer:
         self.origin = origin or Origin()
         segmenters = Segmenters.load(settings, self.origin.folder)
         self._learner = Learner(settings, catalog, database, segmenters, clock=clock, source=self.origin.name)
-        self.purse = Purse(database, spending_limits(settings), clock=clock)
+        # What is set aside must outlast the call that it is for.
+        ttl_s = max(TTL_S, settings.routing.deadline_seconds + 60.0)
+        self.purse = Purse(database, spending_limits(settings), clock=clock, ttl_s=ttl_s)
         self._writer = Writer(database, settings.reward_rule, durability=settings.durability)
         uniform = (rng or random.SystemRandom()).random
         self._chooser = Chooser(settings.flags, self._sessions, uniform, clock)
