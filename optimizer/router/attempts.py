@@ -214,7 +214,9 @@ class Attempts:
             raise
         self._keep_as_decided(call, stop)
         number, call.n_attempts = call.n_attempts, call.n_attempts + 1
-        timeout_s = min(self._routing.attempt_timeout_seconds, left_s)
+        routing = self._routing
+        longest_s = routing.token_timeout_seconds if call.streamed else routing.attempt_timeout_seconds
+        timeout_s = min(longest_s, left_s)
         trial = Trial(stop, number, permit, reservation, self.clocks.timer())
         try:
             async with asyncio.timeout(left_s):

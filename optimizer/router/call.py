@@ -36,6 +36,7 @@ class Call:
         By the event loop's clock.
     skipped : dict
         Model → why it was not even asked.
+    streamed : bool
     fallbacks : tuple of Candidate
     stand_ins : dict
         A gateway's own name → the fallback that it may put in by itself.
@@ -51,6 +52,7 @@ class Call:
     deadline_s: float
     started: float
     fallbacks: tuple[Candidate, ...] = ()
+    streamed: bool = False
     stand_ins: dict[str, Candidate] = field(default_factory=dict)
     deadline: float = 0.0
     attempts: list[Attempt] = field(default_factory=list)

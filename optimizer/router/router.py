@@ -196,7 +196,7 @@ class Router:
         asked_for = {name: value for name, value in asdict(wanted.hints).items() if name not in _NOT_ASKED_FOR}
         return reply_key(asked_for, wanted.body, secret=self._secret)
 
-    async def _begun(self, wanted: Asked) -> Call:
+    async def _begun(self, wanted: Asked, *, streamed: bool = False) -> Call:
         """Return the call, its model chosen; nothing is written yet."""
         started = self._clocks.timer()
         await self.line.open()
@@ -223,6 +223,7 @@ class Router:
             wanted.deadline_s or self.optimizer.settings.routing.deadline_seconds,
             started,
             route.fallbacks,
+            streamed,
         )
 
     async def _complete(self, wanted: Asked, key: bytes | None) -> Reply:
@@ -253,7 +254,7 @@ class Router:
                 stream.selection = stream.whole.selection
                 yield Chunk.whole(found.body)
                 return
-        call = await self._begun(wanted)
+        call = await self._begun(wanted, streamed=True)
         stream.selection = call.selection
         served = await self._attempts.serve(call, open_stream)
         stream.selection = call.selection

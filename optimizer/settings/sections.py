@@ -128,8 +128,9 @@ class RoutingSettings(Section):
         What happens under a limit to a model whose price is unknown.
     min_output_tokens : int
         Lowest `max_tokens` that a call is cut down to where a limit leaves no more.
-    deadline_seconds, attempt_timeout_seconds : float
-        For a whole call with its retries and failovers, and for one attempt until its first token.
+    deadline_seconds, attempt_timeout_seconds, token_timeout_seconds : float
+        For a whole call with its retries and failovers; for one attempt at a reply that comes at once; and, of a
+        stream, until its first token and from one to the next.
     retries : int
         How often the same candidate is asked again.
     """
@@ -140,8 +141,9 @@ class RoutingSettings(Section):
     tenant_limits: dict[Name, CostLimits] = Field(default_factory=dict)
     unknown_price: Literal["refuse", "allow"] = "refuse"
     min_output_tokens: PositiveInt = 64
-    deadline_seconds: PositiveFloat = 180.0
-    attempt_timeout_seconds: PositiveFloat = 60.0
+    deadline_seconds: PositiveFloat = 600.0
+    attempt_timeout_seconds: PositiveFloat = 300.0
+    token_timeout_seconds: PositiveFloat = 60.0
     retries: NonNegativeInt = 2
 
 

@@ -31,7 +31,7 @@ MARKED = [
 TOOLS = [{"type": "function", "function": {"name": "f", "description": MARK, "parameters": {"type": "object"}}}]
 SETTINGS = pool(
     f"objective: quality, judge: {{model: {DEAR}, sample: 1.0, rubric: Be kind}}",
-    "routing: {retries: 0, attempt_timeout_seconds: 0.2, cost_limits: {daily_usd: 5}}\n"
+    "routing: {retries: 0, attempt_timeout_seconds: 0.2, token_timeout_seconds: 0.2, cost_limits: {daily_usd: 5}}\n"
     "cache: {enabled: true, deduplicate: true}\nredaction: {enabled: true}",
 )
 
