@@ -42,7 +42,7 @@ class Catalog:
         model = self[key]
         if gateway == "openrouter":
             return model.openrouter_price
-        return price_in_force(self.changes.get(key, ()), model.list_price, at)
+        return price_in_force(self.changes.get(key, ()), model.price, at)
 
     def price_condition(self, key: str, at: datetime) -> str | None:
         """Return why the vendor's price holds at this time, such as `promotion` or `off-peak`, where it says so."""

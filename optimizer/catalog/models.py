@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveInt
 
-from optimizer.catalog.tables import Row
+from optimizer.catalog.tables import PricedRow
 from optimizer.domain import Gateway, Price
 
 Status = Literal["active", "preview", "deprecated", "retired"]
@@ -19,11 +19,11 @@ def _split(separator: str) -> BeforeValidator:
     return BeforeValidator(split)
 
 
-class Model(Row):
+class Model(PricedRow):
     """A line of `models.csv`; None is unknown.
 
-    Prices are dollars per million tokens on the day `prices_as_of`; those that change on known dates stand in
-    `price_changes.csv`. `confidence` says whether several lists agree on them.
+    `price` is what its vendor charges on the day `prices_as_of`, and unless a dated change says otherwise; those stand
+    in `price_changes.csv`. `confidence` says whether several lists agree on it.
     """
 
     key: str
@@ -31,13 +31,7 @@ class Model(Row):
     openrouter_id: str | None
     portkey_provider: str
     portkey_model: str
-    input_usd_per_mtok: NonNegativeFloat | None
-    output_usd_per_mtok: NonNegativeFloat | None
-    cached_input_usd_per_mtok: NonNegativeFloat | None
     cache_write_usd_per_mtok: NonNegativeFloat | None
-    long_context_over_tokens: PositiveInt | None
-    long_input_usd_per_mtok: NonNegativeFloat | None
-    long_output_usd_per_mtok: NonNegativeFloat | None
     openrouter_input_usd_per_mtok: NonNegativeFloat | None
     openrouter_output_usd_per_mtok: NonNegativeFloat | None
     context_window_tokens: PositiveInt | None
@@ -68,18 +62,6 @@ class Model(Row):
     def offered_by(self, gateway: Gateway) -> bool:
         """Return whether it can be addressed through this gateway."""
         return gateway != "openrouter" or self.openrouter_id is not None
-
-    @property
-    def list_price(self) -> Price:
-        """What its vendor charges unless a dated change says otherwise."""
-        return Price(
-            self.input_usd_per_mtok,
-            self.output_usd_per_mtok,
-            self.cached_input_usd_per_mtok,
-            self.long_context_over_tokens,
-            self.long_input_usd_per_mtok,
-            self.long_output_usd_per_mtok,
-        )
 
     @property
     def openrouter_price(self) -> Price:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, NonNegativeFloat, PositiveInt
+from pydantic import BeforeValidator
 
 from optimizer.catalog.models import Confidence
-from optimizer.catalog.tables import Row
+from optimizer.catalog.tables import PricedRow
 from optimizer.domain import Price
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -56,7 +56,7 @@ def _condition(cell: object) -> object:
     return Condition.parse(cell) if isinstance(cell, str) else cell
 
 
-class PriceChange(Row):
+class PriceChange(PricedRow):
     """A line of `price_changes.csv`: a price in force from `valid_from` on, up to but without `valid_until`."""
 
     key: str
@@ -65,26 +65,8 @@ class PriceChange(Row):
     valid_from: date | None
     valid_until: date | None
     condition: Annotated[Condition | None, BeforeValidator(_condition)]
-    input_usd_per_mtok: NonNegativeFloat | None
-    output_usd_per_mtok: NonNegativeFloat | None
-    cached_input_usd_per_mtok: NonNegativeFloat | None
-    long_context_over_tokens: PositiveInt | None
-    long_input_usd_per_mtok: NonNegativeFloat | None
-    long_output_usd_per_mtok: NonNegativeFloat | None
     confidence: Confidence
     note: str | None
-
-    @property
-    def price(self) -> Price:
-        """The price itself."""
-        return Price(
-            self.input_usd_per_mtok,
-            self.output_usd_per_mtok,
-            self.cached_input_usd_per_mtok,
-            self.long_context_over_tokens,
-            self.long_input_usd_per_mtok,
-            self.long_output_usd_per_mtok,
-        )
 
     def covers(self, day: date) -> bool:
         """Return whether the day lies between its dates."""

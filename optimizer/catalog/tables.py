@@ -5,8 +5,10 @@ import io
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
+from optimizer.domain import Price
 from optimizer.errors import InvalidCatalog
 
 
@@ -19,6 +21,29 @@ class Row(BaseModel):
     @classmethod
     def _empty_is_unknown(cls, cells: dict[str, str]) -> dict[str, str | None]:
         return {column: cell.strip() or None for column, cell in cells.items()}
+
+
+class PricedRow(Row):
+    """A line that names a vendor's price, in dollars per million tokens."""
+
+    input_usd_per_mtok: NonNegativeFloat | None
+    output_usd_per_mtok: NonNegativeFloat | None
+    cached_input_usd_per_mtok: NonNegativeFloat | None
+    long_context_over_tokens: PositiveInt | None
+    long_input_usd_per_mtok: NonNegativeFloat | None
+    long_output_usd_per_mtok: NonNegativeFloat | None
+
+    @property
+    def price(self) -> Price:
+        """The price itself."""
+        return Price(
+            self.input_usd_per_mtok,
+            self.output_usd_per_mtok,
+            self.cached_input_usd_per_mtok,
+            self.long_context_over_tokens,
+            self.long_input_usd_per_mtok,
+            self.long_output_usd_per_mtok,
+        )
 
 
 R = TypeVar("R", bound=Row)
@@ -71,7 +96,11 @@ def _row(path: Path, line: int, columns: list[str], cells: list[str], row_type: 
     try:
         return row_type.model_validate(dict(zip(columns, cells, strict=True)))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = first["loc"][0] if first["loc"] else columns[0]
+        first = min(error.errors(), key=lambda wrong: columns.index(_column(wrong, columns)))  # as a person reads
+        name = _column(first, columns)
         given = "" if first["input"] is None or not first["loc"] else f" ({first['input']!r})"
         raise InvalidCatalog(f"{path}, line {line}, column {name}: {first['msg']}{given}") from error
+
+
+def _column(wrong: ErrorDetails, columns: list[str]) -> str:
+    return str(wrong["loc"][0]) if wrong["loc"] else columns[0]
