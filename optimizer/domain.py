@@ -159,6 +159,17 @@ class Price:
         return per_input * (input_tokens - cached_tokens) + per_cached * cached_tokens + per_output * output_tokens
 
 
+@dataclass(frozen=True, slots=True)
+class DatedPrice:
+    """What a model charges through a gateway from a moment on, and where that was found; the moment is aware."""
+
+    model_id: str
+    gateway: Gateway
+    from_at: datetime
+    price: Price
+    source: str
+
+
 class Candidate(Noun):
     """A model offered to a use case, with what must be known about it to decide; None is unknown.
 

@@ -14,6 +14,7 @@ from optimizer.ledger.calls import StoredCall, recent_calls
 from optimizer.ledger.database import Database
 from optimizer.ledger.evidence import EvidenceReader
 from optimizer.ledger.outcomes import Outcome, outcomes_between
+from optimizer.ledger.prices import read_prices
 from optimizer.ledger.schema import open_database
 from optimizer.routes import effective_routes
 from optimizer.settings import load_settings
@@ -68,7 +69,7 @@ def read_book(ledger: str, config: str | Path | None = None) -> Book:
         if not any(call.served for call in calls):
             raise LedgerUnavailable(f"{database.where} holds no calls; `optimizer demo` makes a day of them")
         at = calls[0].selection.decided_at + timedelta(seconds=1)
-        routes = effective_routes(settings, catalog, at)
+        routes = effective_routes(settings, catalog.with_prices(read_prices(database)), at)
         reader = EvidenceReader(database)
         reader.refresh()
         return Book(

@@ -23,6 +23,7 @@ from optimizer.ledger.database import Database
 from optimizer.ledger.evidence import EvidenceReader
 from optimizer.ledger.limits import limit_status, spending_limits
 from optimizer.ledger.outcomes import observed_between, outcomes_between
+from optimizer.ledger.prices import read_prices
 from optimizer.ledger.totals import Totals, totals_between
 from optimizer.routes import Route, Routes, effective_routes
 from optimizer.settings import Settings
@@ -50,6 +51,7 @@ def make_report(
         If neither the settings nor the ledger know it.
     """
     name = None if use_case is None else settings.names.get(use_case, use_case)
+    catalog = catalog.with_prices(read_prices(database))
     start, end = since or BEGINNING, until or END
     routes = effective_routes(settings, catalog, now, source=source)
     totals = totals_between(database, start, end, use_case=name)

@@ -1,7 +1,7 @@
 """The catalogue: every model by its key, with the price in force at a time; parsed once from the data folder."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -9,9 +9,16 @@ from typing import TypeVar
 
 from optimizer.catalog.benchmarks import Figure, prior_means
 from optimizer.catalog.models import Model
-from optimizer.catalog.prices import PriceChange, change_in_force, next_dated_change, price_in_force
+from optimizer.catalog.prices import (
+    PriceChange,
+    change_in_force,
+    last_dated_change,
+    midnight,
+    next_dated_change,
+    price_in_force,
+)
 from optimizer.catalog.tables import read_rows
-from optimizer.domain import Candidate, Family, Gateway, Price
+from optimizer.domain import Candidate, DatedPrice, Family, Gateway, Price
 from optimizer.errors import InvalidCatalog, UnknownModel
 
 R = TypeVar("R", PriceChange, Figure)
@@ -19,11 +26,18 @@ R = TypeVar("R", PriceChange, Figure)
 
 @dataclass(frozen=True)
 class Catalog:
-    """Models, the dated changes of their prices, and their benchmark figures. Times are aware."""
+    """Models, the dated changes of their prices, and their benchmark figures. Times are aware.
+
+    Attributes
+    ----------
+    seen : mapping of (str, str) to tuple of DatedPrice
+        (model, gateway) → prices that its list was seen to name since, the earliest first.
+    """
 
     models: Mapping[str, Model]
     changes: Mapping[str, tuple[PriceChange, ...]]
     figures: tuple[Figure, ...] = ()
+    seen: Mapping[tuple[str, Gateway], tuple[DatedPrice, ...]] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Model:
         """Return the model with this key, or raise `UnknownModel`."""
@@ -37,16 +51,41 @@ class Catalog:
     def price(self, key: str, gateway: Gateway, at: datetime) -> Price:
         """Return what a gateway charges for a model at a time; what is unknown is None.
 
-        OpenRouter sets its own prices; Portkey and a direct call cost what the vendor charges.
+        OpenRouter sets its own prices; Portkey and a direct call cost what the vendor charges. Of what the files say
+        and what was seen since, the later word counts: a change that they date after a price was seen still comes.
         """
-        model = self[key]
+        model, seen = self[key], self.seen_price(key, gateway, at)
+        if seen is not None:
+            return seen.price
         if gateway == "openrouter":
             return model.openrouter_price
         return price_in_force(self.changes.get(key, ()), model.price, at)
 
+    def seen_price(self, key: str, gateway: Gateway, at: datetime) -> DatedPrice | None:
+        """Return the price in force at a time, if it is one that a list was seen to name; else None."""
+        listed = self.seen.get((key, "openrouter" if gateway == "openrouter" else "portkey"), ())
+        latest = next((dated for dated in reversed(listed) if dated.from_at <= at), None)
+        return None if latest is None or latest.from_at < self._last_word(key, gateway, at) else latest
+
+    def _last_word(self, key: str, gateway: Gateway, at: datetime) -> datetime:
+        """Return when the files last say something of a price, of what they say until then."""
+        day = self[key].priced_on
+        change = None if gateway == "openrouter" else last_dated_change(self.changes.get(key, ()), at)
+        days = (each for each in (day, change) if each is not None and midnight(each) <= at)
+        return max(map(midnight, days), default=datetime.min.replace(tzinfo=at.tzinfo))
+
+    def with_prices(self, dated: Iterable[DatedPrice]) -> "Catalog":
+        """Return the catalogue with these prices as all that was seen since; those of unknown models are left out."""
+        seen: dict[tuple[str, Gateway], list[DatedPrice]] = {}
+        for each in sorted(dated, key=lambda price: price.from_at):
+            if each.model_id in self:
+                seen.setdefault((each.model_id, each.gateway), []).append(each)
+        return replace(self, seen={key: tuple(prices) for key, prices in seen.items()})
+
     def price_condition(self, key: str, at: datetime) -> str | None:
         """Return why the vendor's price holds at this time, such as `promotion` or `off-peak`, where it says so."""
-        self[key]
+        if self.seen_price(key, "portkey", at) is not None:
+            return None
         change = change_in_force(self.changes.get(key, ()), at)
         return change.condition.label if change and change.condition else None
 
@@ -94,7 +133,7 @@ class Catalog:
 
     def price_version(self, at: datetime) -> str:
         """Return a short name of all prices in force: 12 hexadecimal characters, equal while they are equal."""
-        prices = [(key, self.price(key, "portkey", at), model.openrouter_price) for key, model in self.models.items()]
+        prices = [(key, self.price(key, "portkey", at), self.price(key, "openrouter", at)) for key in self.models]
         return blake2b(repr(prices).encode(), digest_size=6).hexdigest()
 
 

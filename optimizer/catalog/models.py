@@ -53,6 +53,13 @@ class Model(PricedRow):
         """Whether it takes images."""
         return "image" in self.input_modalities
 
+    @property
+    def priced_on(self) -> date:
+        """The day on which its prices were looked up; the first of the month where only that is known."""
+        return date.fromisoformat(
+            self.prices_as_of if len(self.prices_as_of) > len("2026-08") else f"{self.prices_as_of}-01"
+        )
+
     def servable(self, at: datetime) -> bool:
         """Return whether its vendor serves it at this aware time, by what was announced."""
         if self.retires_on is not None:

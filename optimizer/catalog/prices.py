@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator
@@ -94,6 +94,18 @@ def change_in_force(changes: Iterable[PriceChange], at: datetime) -> PriceChange
 def _of_the_day(changes: Iterable[PriceChange], at: datetime) -> list[PriceChange]:
     day = at.astimezone(UTC).date()
     return [change for change in changes if change.covers(day)]
+
+
+def midnight(day: date) -> datetime:
+    """Return the moment at which a price of this day begins."""
+    return datetime.combine(day, time(), UTC)
+
+
+def last_dated_change(changes: Iterable[PriceChange], at: datetime) -> date | None:
+    """Return the latest day by then on which one of the prices started or ended, or None where there is none."""
+    today = at.astimezone(UTC).date()
+    days = [day for change in changes for day in (change.valid_from, change.valid_until) if day and day <= today]
+    return max(days, default=None)
 
 
 def next_dated_change(changes: Iterable[PriceChange], at: datetime) -> date | None:

@@ -11,7 +11,9 @@ import click
 
 from optimizer.catalog import Catalog, load_catalog
 from optimizer.engine import Optimizer
+from optimizer.errors import LedgerError
 from optimizer.ledger.database import Database
+from optimizer.ledger.prices import read_prices
 from optimizer.ledger.schema import open_database
 from optimizer.routes import Routes, effective_routes
 from optimizer.settings import Settings, load_settings
@@ -38,10 +40,21 @@ class App:
         """The catalogue that comes with the package."""
         return load_catalog()
 
+    @cached_property
+    def priced_catalog(self) -> Catalog:
+        """The catalogue with the prices that the ledger has seen; where there is no ledger, as it is."""
+        try:
+            with self.ledger() as database:
+                return self.catalog.with_prices(read_prices(database))
+        except LedgerError as error:
+            if self.database_url != DEFAULT_DATABASE:
+                click.echo(f"optimizer: prices of the catalogue alone: {error}", err=True)
+            return self.catalog
+
     def routes(self, at: datetime | None = None) -> Routes:
         """Return the routes in force at a time, by default now."""
         source = "environment" if self.config is None else str(self.config)
-        return effective_routes(self.settings, self.catalog, at or self.now(), source=source)
+        return effective_routes(self.settings, self.priced_catalog, at or self.now(), source=source)
 
     @property
     def database_url(self) -> str:

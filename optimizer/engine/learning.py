@@ -15,6 +15,7 @@ from optimizer.domain import Request
 from optimizer.engine.deciding import Versions, make_decision
 from optimizer.engine.drawing import Lottery
 from optimizer.engine.pacing import Pacer, Spend
+from optimizer.engine.pricing import Prices
 from optimizer.engine.segmenters import Segmenters
 from optimizer.engine.snapshot import Snapshot, make_snapshot
 from optimizer.ledger.database import Database
@@ -103,7 +104,7 @@ class Learner:
         source: str,
     ) -> None:
         self._settings = settings
-        self._catalog = catalog
+        self._prices = Prices(catalog, database)
         self._database = database
         self._segmenters = segmenters
         self._clock = clock
@@ -115,15 +116,21 @@ class Learner:
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self._reader.refresh()
+        self._prices.read(clock())
         self.view = self._view(None)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalogue at the prices that the ledger knows of."""
+        return self._prices.catalog
 
     def refresh(self) -> None:
         """Put a new view in place, if anything has changed or a minute has passed."""
         with self._refreshing:
             changed = self._reader.refresh()
             now = self._clock()
-            limited = self._pacer.read(now)
-            if changed or limited or (now - self.view.snapshot.at).total_seconds() >= _REPRICE_S:
+            limited, priced = self._pacer.read(now), self._prices.read(now)
+            if changed or limited or priced or (now - self.view.snapshot.at).total_seconds() >= _REPRICE_S:
                 self.view = self._view(self.view)
             if (now - self._rolled_up_at).total_seconds() > _ROLL_UP_S:
                 self._rolled_up_at = now
@@ -131,7 +138,7 @@ class Learner:
 
     def _view(self, before: View | None) -> View:
         now = self._clock()
-        routes = effective_routes(self._settings, self._catalog, now, source=self._source)
+        routes = effective_routes(self._settings, self.catalog, now, source=self._source)
         last = None if before is None else before.snapshot
         snapshot = make_snapshot(now, routes, self._reader.rows, self._segmenters.contexts, last)
         versions = self._versions(routes) if before is None else before.versions

@@ -69,7 +69,6 @@ class Optimizer:
         origin: Origin | None = None,
     ) -> None:
         self.settings = settings
-        self.catalog = catalog
         self.database = database
         self.clock = clock
         self._recent: Recent[str, Selection] = Recent()
@@ -125,13 +124,7 @@ class Optimizer:
         _log.info("Ledger: %s", opened.where)
         try:
             return cls(
-                settings,
-                catalog or load_catalog(),
-                opened,
-                clock=clock,
-                rng=rng,
-                background=background,
-                origin=origin,
+                settings, catalog or load_catalog(), opened, clock=clock, rng=rng, background=background, origin=origin
             )
         except BaseException:
             opened.close()
@@ -355,6 +348,11 @@ class Optimizer:
     def view(self) -> View:
         """The snapshot with its routes and the decisions made from it so far."""
         return self._learner.view
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalogue at the prices that the ledger knows of, looked up once a minute."""
+        return self._learner.catalog
 
     @property
     def routes(self) -> Routes:

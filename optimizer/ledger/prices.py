@@ -1,14 +1,13 @@
-"""Dated prices: append them, and read those in force at a time."""
+"""Dated prices, as lists were seen to name them: append them, read them back."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import select
 
-from optimizer.domain import NANO_USD, Price
+from optimizer.domain import NANO_USD, DatedPrice, Price
 from optimizer.ledger.database import Database
-from optimizer.ledger.rows import to_us
+from optimizer.ledger.rows import to_datetime, to_us
 from optimizer.ledger.statements import insert_into
 from optimizer.ledger.tables import prices
 
@@ -19,17 +18,6 @@ _AMOUNTS = {
     "long_input_usd_per_mtok": "long_input_nano_usd_per_mtok",
     "long_output_usd_per_mtok": "long_output_nano_usd_per_mtok",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class DatedPrice:
-    """What a model charges through a gateway from a moment on, and where that was found."""
-
-    model_id: str
-    gateway: str
-    from_at: datetime
-    price: Price
-    source: str
 
 
 def append_prices(database: Database, dated: Iterable[DatedPrice]) -> None:
@@ -43,19 +31,16 @@ def append_prices(database: Database, dated: Iterable[DatedPrice]) -> None:
             connection.execute(statement, row)
 
 
-def prices_at(database: Database, at: datetime) -> dict[tuple[str, str], Price]:
-    """Return (model, gateway) → the price in force at this time, for every pair that has one by then."""
-    p = prices.c
-    latest = (
-        select(p.model_id, p.gateway, func.max(p.from_at_us).label("from_at_us"))
-        .where(p.from_at_us <= to_us(at))
-        .group_by(p.model_id, p.gateway)
-        .subquery()
-    )
-    same = (latest.c[name] == p[name] for name in ("model_id", "gateway", "from_at_us"))
-    query = select(prices).join(latest, and_(*same))
+def read_prices(database: Database) -> tuple[DatedPrice, ...]:
+    """Return every price that was ever appended, by model and gateway, and of each the earliest first."""
+    query = select(prices).order_by(*prices.primary_key)
     with database.reading() as connection:
-        return {(row["model_id"], row["gateway"]): _price(dict(row)) for row in connection.execute(query).mappings()}
+        return tuple(_dated(row) for row in connection.execute(query).mappings())
+
+
+def _dated(row: Mapping[Any, Any]) -> DatedPrice:
+    from_at = to_datetime(row["from_at_us"])
+    return DatedPrice(row["model_id"], row["gateway"], from_at, _price(row), row["source"])
 
 
 def _row(dated: DatedPrice) -> dict[str, object]:
@@ -64,7 +49,7 @@ def _row(dated: DatedPrice) -> dict[str, object]:
     return key | amounts | {"long_over_tokens": dated.price.long_over_tokens, "source": dated.source}
 
 
-def _price(row: dict[str, int | None]) -> Price:
+def _price(row: Mapping[Any, Any]) -> Price:
     amounts = {name: _to_usd(row[column]) for name, column in _AMOUNTS.items()}
     return Price(**amounts, long_over_tokens=row["long_over_tokens"])
 
