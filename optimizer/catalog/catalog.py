@@ -16,6 +16,7 @@ from optimizer.catalog.prices import (
     midnight,
     next_dated_change,
     price_in_force,
+    prices_of_the_day,
 )
 from optimizer.catalog.tables import read_rows
 from optimizer.domain import Candidate, DatedPrice, Family, Gateway, Price
@@ -88,6 +89,12 @@ class Catalog:
             return None
         change = change_in_force(self.changes.get(key, ()), at)
         return change.condition.label if change and change.condition else None
+
+    def priced_by_the_hour(self, key: str, at: datetime) -> bool:
+        """Return whether the files say that the vendor's price depends on the hour, at this time."""
+        self[key]
+        today = prices_of_the_day(self.changes.get(key, ()), at)
+        return any(change.condition is not None and change.condition.spans for change in today)
 
     def next_price_change(self, key: str, at: datetime) -> date | None:
         """Return the next day on which the vendor's price changes, where one is known."""

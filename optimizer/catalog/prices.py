@@ -78,7 +78,7 @@ def price_in_force(changes: Iterable[PriceChange], list_price: Price, at: dateti
 
     Where changes cover the day but none the hour, the price of that hour was never published: unknown.
     """
-    today = _of_the_day(changes, at)
+    today = prices_of_the_day(changes, at)
     change = change_in_force(today, at)
     if change is not None:
         return change.price
@@ -87,11 +87,12 @@ def price_in_force(changes: Iterable[PriceChange], list_price: Price, at: dateti
 
 def change_in_force(changes: Iterable[PriceChange], at: datetime) -> PriceChange | None:
     """Return the latest change whose dates and hours cover an aware time, or None."""
-    holding = [c for c in _of_the_day(changes, at) if c.condition is None or c.condition.holds(at)]
+    holding = [c for c in prices_of_the_day(changes, at) if c.condition is None or c.condition.holds(at)]
     return max(holding, key=lambda change: change.valid_from or date.min, default=None)
 
 
-def _of_the_day(changes: Iterable[PriceChange], at: datetime) -> list[PriceChange]:
+def prices_of_the_day(changes: Iterable[PriceChange], at: datetime) -> list[PriceChange]:
+    """Return the changes whose dates cover the day of an aware time, whatever their hours."""
     day = at.astimezone(UTC).date()
     return [change for change in changes if change.covers(day)]
 
