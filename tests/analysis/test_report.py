@@ -15,8 +15,6 @@ from optimizer.catalog import load_catalog
 from optimizer.domain import Usage
 from optimizer.engine import Optimizer
 from optimizer.errors import UnknownUseCase
-from optimizer.ledger.limits import spending_limits
-from optimizer.ledger.purse import Purse
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CATALOG = load_catalog()
@@ -271,9 +269,6 @@ def test_limits_are_reported_with_their_pace(opened: Open, daily: float, held: t
     opt = opened(LIMITED.format(daily=daily))
     for _ in range(2):
         _call(opt, "chat", pin="gpt-4o")
-    purse = Purse(opt.database, spending_limits(opt.settings), clock=lambda: NOON)
-    purse.charge("chat", None, 9_000_000).result()
-    purse.close()
     opt.flush()
     found = make_report(opt.database, opt.settings, CATALOG, NOON + timedelta(minutes=15))
     day, month = found.limits
