@@ -13,6 +13,7 @@ from optimizer.settings.sections import (
     RedactionSettings,
     RoutingSettings,
     RuleSettings,
+    ServiceSettings,
 )
 from optimizer.settings.settings import Settings
 from optimizer.settings.use_cases import CandidateSettings, Judge, Metrics, UseCase
@@ -32,6 +33,7 @@ __all__ = [
     "RedactionSettings",
     "RoutingSettings",
     "RuleSettings",
+    "ServiceSettings",
     "Settings",
     "UseCase",
     "load_settings",

@@ -1,4 +1,4 @@
-"""The sections beside the use cases: gateways, routing, cache, redaction, and the four flags."""
+"""The sections beside the use cases: gateways, routing, cache, redaction, the service, and the four flags."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
 
 from optimizer.domain import Gateway
-from optimizer.settings.values import Duration, Keys, Name, Regex, Section, Url
+from optimizer.settings.values import CorsOrigin, Duration, Keys, Name, Regex, Section, Url
 
 PORTKEY_URL = "https://api.portkey.ai/v1"
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
@@ -177,6 +177,28 @@ class RedactionSettings(Section):
     kinds: tuple[PiiKind, ...] = get_args(PiiKind)
     regions: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ("US",)
     engine: Literal["built-in", "presidio"] = "built-in"
+
+
+class ServiceSettings(Section):
+    """What `optimizer serve` lets in, and how much of it.
+
+    Attributes
+    ----------
+    cors_origins : tuple of str
+        Origins whose pages may call the service from a browser, such as `https://app.example.com`; `*` is every one.
+    max_body_mb : float
+        A longer request is refused, in millions of bytes.
+    requests_per_minute : int or None
+        Of each API key that has no limit of its own, and of all callers without a key together; each worker counts
+        for itself. None is no limit.
+    feedback_token_ttl : timedelta
+        How long a browser may rate a call with the token that came with the reply.
+    """
+
+    cors_origins: tuple[CorsOrigin, ...] = ()
+    max_body_mb: PositiveFloat = 10.0
+    requests_per_minute: PositiveInt | None = None
+    feedback_token_ttl: Duration = timedelta(days=7)
 
 
 class Flags(Section):

@@ -15,6 +15,7 @@ from optimizer.settings.sections import (
     PortkeyConfig,
     RedactionSettings,
     RoutingSettings,
+    ServiceSettings,
 )
 from optimizer.settings.use_cases import UseCase
 from optimizer.settings.values import Duration, Name, Section, TimeZone
@@ -36,7 +37,8 @@ class Settings(Section):
     direct_config : dict
         Provider → where it is reached directly.
     secret : SecretStr or None
-        Key of the hash under which prompts are noted in the ledger; without it they are not noted at all.
+        Key of the hash under which prompts are noted in the ledger; without it they are not noted at all. Feedback
+        tokens are signed with it too; without it, with a secret that is made once and kept in the ledger.
     """
 
     primary_gateway: Gateway = "portkey"
@@ -49,6 +51,7 @@ class Settings(Section):
     routing: RoutingSettings = RoutingSettings()
     cache: CacheSettings = CacheSettings()
     redaction: RedactionSettings = RedactionSettings()
+    service: ServiceSettings = ServiceSettings()
     durability: Literal["sync", "batched"] = "batched"
     refresh_interval: Duration = timedelta(seconds=5)
     timezone: TimeZone = "UTC"

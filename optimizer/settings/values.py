@@ -52,6 +52,15 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _cors_origin(text: str) -> str:
+    if text == "*":
+        return text
+    parts = urlsplit(_url(text))
+    if parts.path or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be a scheme and a host, such as https://app.example.com, or *")
+    return f"{parts.scheme}://{parts.netloc}".lower()  # as browsers write it
+
+
 def _regex(text: str) -> str:
     try:
         re.compile(text)
@@ -81,6 +90,7 @@ def no_repeats(names: tuple[str, ...]) -> tuple[str, ...]:
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Url = Annotated[str, AfterValidator(_url)]
+CorsOrigin = Annotated[str, AfterValidator(_cors_origin)]
 Regex = Annotated[str, AfterValidator(_regex)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
 Names = Annotated[tuple[Name, ...], AfterValidator(no_repeats)]

@@ -298,3 +298,17 @@ def test_duration_is_read(text: str, seconds: float) -> None:
 def test_duration_without_sense_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="must be"):
         parse_duration(value)
+
+
+def test_the_service_is_closed_to_browsers_unless_an_origin_is_named(load: Load) -> None:
+    assert load("").service.cors_origins == ()
+    service = load("service: {cors_origins: ['https://App.example.com/', '*'], requests_per_minute: 60}").service
+    assert service.cors_origins == ("https://app.example.com", "*")
+    assert (service.requests_per_minute, service.max_body_mb) == (60, 10.0)
+    assert service.feedback_token_ttl == timedelta(days=7)
+
+
+@pytest.mark.parametrize("origin", ["app.example.com", "https://app.example.com/path", "https://user@example.com"])
+def test_an_origin_is_a_scheme_and_a_host(load: Load, origin: str) -> None:
+    (problem,) = _problems(load, f"service: {{cors_origins: ['{origin}']}}")
+    assert problem.startswith("service.cors_origins[0]: must be")
