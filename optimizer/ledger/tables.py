@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, I
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import ColumnElement, literal_column
 
-SCHEMA_REVISION = "0002"  # the newest file in migrations/versions
+SCHEMA_REVISION = "0003"  # the newest file in migrations/versions
 VERSION_TABLE = "ledger_version"  # not alembic's own name: the database may be shared with another application
 
 metadata = MetaData()
@@ -181,6 +181,32 @@ prices = Table(
     Column("long_input_nano_usd_per_mtok", BigInteger),
     Column("long_output_nano_usd_per_mtok", BigInteger),
     Column("source", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("hash", Text, nullable=False),  # the key itself is nowhere
+    Column("scopes_json", Text, nullable=False),
+    Column("tenant", Text),
+    Column("label", Text, nullable=False),
+    Column("requests_per_minute", Integer),
+    Column("created_at_us", BigInteger, nullable=False),
+    Column("expires_at_us", BigInteger),
+    Column("revoked_at_us", BigInteger),
+    Column("last_used_on", Text),  # a day, UTC: finer times would be a write per call
+    sqlite_with_rowid=False,
+)
+
+# What all workers at this database sign with, where the settings give nothing.
+shared_secrets = Table(
+    "shared_secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("secret", Text, nullable=False),
     sqlite_with_rowid=False,
 )
 
