@@ -59,11 +59,11 @@ def _show_selection(app: App, selection: Selection) -> None:
         click.echo(f"{name:<17} {value}")
     if selection.decision.headline:
         click.echo(f"\n{selection.decision.headline}.")
-    click.echo(f"\nRate it:  optimizer rate {selection.call_id} 0.9{_where(app)}")
-    click.echo(f"Why it:   optimizer explain {selection.call_id}{_where(app)}")
+    click.echo(f"\nRate it:  optimizer rate {selection.call_id} 0.9{ledger_options(app)}")
+    click.echo(f"Why it:   optimizer explain {selection.call_id}{ledger_options(app)}")
 
 
-def _where(app: App) -> str:
+def ledger_options(app: App) -> str:
     """Return the options that lead to the same ledger; an address that may hold a password is not repeated."""
     config = "" if app.config is None else f" --config {app.config}"
     return config if app.database is None or "@" in app.database else f"{config} --database {app.database}"

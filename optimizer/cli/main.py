@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from optimizer.cli.app import App, VerbGroup
+from optimizer.cli.ask import ask
 from optimizer.cli.budgets import budgets
 from optimizer.cli.calls import explain, rate, select
 from optimizer.cli.config import config
@@ -42,6 +43,7 @@ def cli() -> None:
 for command in (
     demo,
     fake_gateway,
+    ask,
     select,
     rate,
     explain,

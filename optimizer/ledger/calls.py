@@ -49,14 +49,15 @@ class StoredCall:
             "selection": self.selection.to_dict(),
             "known_cost_usd": self.known_cost_usd,
             "n_unknown_costs": self.n_unknown_costs,
-            "attempts": [_attempt_dict(attempt) for attempt in self.attempts],
+            "attempts": [attempt_dict(attempt) for attempt in self.attempts],
             "ratings": [
                 {"metric": r.metric, "rater": r.rater, "value": r.value, "at": r.at.isoformat()} for r in self.feedback
             ],
         }
 
 
-def _attempt_dict(attempt: Attempt) -> dict[str, Any]:
+def attempt_dict(attempt: Attempt) -> dict[str, Any]:
+    """Return an attempt as plain JSON types, without its call's id; what is unknown is null."""
     facts = asdict(attempt) | {"at": attempt.at.isoformat()}
     del facts["call_id"], facts["cost_nano_usd"]
     cost = attempt.cost_nano_usd
