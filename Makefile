@@ -38,6 +38,7 @@ requirements: | $(BIN)/python ## Pin anew: run `make requirements` after changin
 	$(BIN)/python -m venv $(VENV)-uv
 	$(VENV)-uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) pyproject.toml -o requirements/run.txt
+	$(COMPILE) pyproject.toml --extra service --extra postgres -o requirements/serve.txt
 	$(COMPILE) pyproject.toml --extra all --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra all --group dev --group bench -o requirements/bench.txt
 	rm -rf $(VENV)-uv
