@@ -112,6 +112,7 @@ class FakeServer(FakeGateway):
 
     async def _close(self) -> None:
         if self._server is not None:
+            await _accept_no_more(self._server)
             self._server.close()
         for connection in list(self._state.connections):
             connection.transport.abort()
@@ -139,6 +140,14 @@ def _uvicorn(gateway: FakeGateway) -> tuple[Any, Any]:
     config = uvicorn.Config(application(gateway), **options, timeout_keep_alive=_KEPT_ALIVE_S, access_log=False)
     config.load()
     return config, ServerState()
+
+
+async def _accept_no_more(server: asyncio.Server) -> None:
+    """Let those who were accepted just now become connections: a server that is closed leaves their sockets open."""
+    for listening in server.sockets:
+        asyncio.get_running_loop().remove_reader(listening.fileno())
+    for _ in range(2):
+        await asyncio.sleep(0)
 
 
 def bind(host: str, port: int) -> socket.socket:
