@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from optimizer.errors import ContentBlocked, GatewayError, ServerFailed
+from optimizer.errors import ConnectionBroken, ContentBlocked, GatewayError, ServerFailed
 from optimizer.gateway.transport import Answer
 from optimizer.gateway.wire import first_choice
-from optimizer.gateway.words import GENERAL, SENTENCES, TELLING, meaning_of
+from optimizer.gateway.words import GENERAL, LOST, SENTENCES, TELLING, meaning_of
 
 Clock = Callable[[], datetime]
 WORD_PLACES = ("code", "type", "error_type", "status")
@@ -61,9 +61,12 @@ _FAILED = {"error", "overloaded_error", "api_error", "rate_limit_error", "timeou
 def _failure(
     body: object, status: int | None, *, gateway: str, model_id: str | None, headers: Mapping[str, str] | None = None
 ) -> GatewayError:
+    headers = headers or {}
     meaning, code = _meaning(body, status)
+    if meaning is ServerFailed and (headers.get("x-portkey-gateway-exception") == "true" or _is_lost(body)):
+        meaning, code = ConnectionBroken, None
     provider = _provider(body)
-    named = provider or _name((headers or {}).get("x-portkey-provider"))
+    named = provider or _name(headers.get("x-portkey-provider"))
     failure = meaning(gateway=gateway, model_id=model_id, status=status, provider=named, code=code)
     # A key that the provider refuses says nothing of the gateway's other models.
     failure.gateway_wide = failure.gateway_wide and provider is None and gateway != "direct"
@@ -104,6 +107,12 @@ def _nodes(body: object, depth: int = 0) -> Iterator[Mapping[str, Any]]:
             yield from _nodes(value, depth + 1)
     elif isinstance(body, str) and "{" in body:
         yield from _nodes(_json(body[body.index("{") :].encode()), depth + 1)
+
+
+def _is_lost(body: object) -> bool:
+    """Return whether Portkey says that the provider's reply broke off on its way."""
+    said = body.get("html-message") if isinstance(body, Mapping) else None
+    return isinstance(said, str) and said.startswith("Message: ") and LOST.search(said[:LONGEST_TEXT]) is not None
 
 
 def _words(node: Mapping[str, Any]) -> Iterator[str]:

@@ -83,7 +83,8 @@ class PortkeyClient(HttpGateway):
 
     def _headers(self, call: ChatCall, keys: Keys) -> dict[str, str]:
         headers = self._account(keys[0]) | self._options()
-        headers["x-portkey-request-timeout"] = str(max(1, round(call.timeout_s * 1000)))
+        if self._config.config is None:  # where it would override what a configuration says of its targets
+            headers["x-portkey-request-timeout"] = str(max(1, round(call.timeout_s * 1000)))
         if not has_slug(call.target.wire_model):
             headers["x-portkey-provider"] = call.target.provider
         if len(keys) > 1:

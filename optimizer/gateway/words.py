@@ -89,13 +89,15 @@ SENTENCES: tuple[tuple[re.Pattern[str], type[GatewayError], str], ...] = (
     (
         re.compile(
             r"following keys are not valid|invalid config (id|passed)|invalid provider passed|invalid custom host"
-            r"|x-portkey-config or x-portkey-provider",
+            r"|x-portkey-config or x-portkey-provider|x-portkey-provider needs to be passed",
             re.IGNORECASE,
         ),
         ModelUnavailable,
         "gateway_configuration",
     ),
 )
+# What Portkey says of a provider that was asked and whose reply got lost: it may have been served and charged.
+LOST = re.compile(r"ECONNRESET|EPIPE|other side closed|socket hang up|terminated", re.IGNORECASE)
 STATUSES: Mapping[int, type[GatewayError]] = {
     401: Unauthorized,
     402: OutOfCredit,

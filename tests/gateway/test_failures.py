@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.errors import (
+    ConnectionBroken,
     ContentBlocked,
     ContextLengthExceeded,
     Forbidden,
@@ -67,6 +68,19 @@ def failed(status: int, body: object = b"", **headers: str) -> GatewayError:
 def test_a_status_without_words_means_what_it_means(status: int, kind: type[GatewayError], body: bytes) -> None:
     found = failed(status, body)
     assert (type(found), found.status, found.code) == (kind, status, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"status": "failure", "message": "Something went wrong"}, {"x_portkey_gateway_exception": "true"}),
+        ({"html-message": "Message: fetch failed Cause: Error: read ECONNRESET Name: TypeError"}, {}),
+        ({"html-message": "Message: fetch failed Cause: SocketError: other side closed Name: TypeError"}, {}),
+    ],
+)
+def test_a_reply_that_portkey_lost_may_have_been_charged(body: object, headers: dict[str, str]) -> None:
+    found = failed(500, body, **headers)
+    assert (type(found), found.status, found.gateway_wide) == (ConnectionBroken, 500, False)
 
 
 PORTKEY: list[tuple[int, Any, type[GatewayError], str | None]] = [

@@ -101,7 +101,9 @@ def test_trace_timeout_and_metadata_are_noted() -> None:
     ("config", "sent"), [("pc-12ab", "pc-12ab"), ({"retry": {"attempts": 2}}, '{"retry": {"attempts": 2}}')]
 )
 def test_a_configuration_is_sent_by_its_name_or_whole(config: Any, sent: str) -> None:
-    assert asked_with(config=config).headers["x-portkey-config"] == sent
+    headers = asked_with(config=config).headers
+    assert headers["x-portkey-config"] == sent
+    assert "x-portkey-request-timeout" not in headers  # which would override the configuration's own
 
 
 def test_cache_and_custom_host_are_headers() -> None:
