@@ -18,6 +18,7 @@ Reuse = Literal["cache", "in_flight"]
 Family = Literal["code", "tools", "reasoning", "knowledge", "chat", "writing", "long_context", "instruction"]
 
 NANO_USD = 1_000_000_000
+JUDGING = "judge"  # the use case under which calls of judges are counted, apart from those that they judge
 DEFAULT_FLOOR = 0.8
 _OF_QUALITY: dict[str, ObjectiveKind] = {"floor": "floor", "average": "average"}
 _OF_DOLLARS: dict[str, ObjectiveKind] = {"value": "value", "budget": "budget"}

@@ -105,9 +105,15 @@ class Selection:
         """Hash of the settings and code that decided."""
         return self.decision.policy_version
 
-    def explain(self) -> str:
-        """Return, in plain words, why this model was chosen."""
-        return _explanation(self)
+    def explain(self, *, stood_in: str | None = None) -> str:
+        """Return, in plain words, why this model was chosen.
+
+        Parameters
+        ----------
+        stood_in : str, optional
+            Who served in the end, where that was somebody else, such as `gpt-4o-mini through openrouter`.
+        """
+        return _explanation(self, stood_in)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
@@ -120,17 +126,20 @@ _OVERRIDES = {
     "flag:routing": "Routing is switched off (LLM_ROUTING_ENABLED), so the incumbent serves.",
     "observe": "Observe mode (LLM_COST_OPTIMIZATION is off): the incumbent serves, the draw is only noted.",
     "cap": "A spending limit stood in the way of the model drawn.",
-    "failover": "The model drawn failed, and this one stood in.",
+    "failover": "The one chosen failed, and this one stood in.",
     "cache": "The reply is an earlier call's, from the cache: it cost nothing, and teaches nothing.",
     "in_flight": "An equal call was in flight, and its reply is this one's, too: it teaches nothing.",
 }
 _EVEN_CHANCE = 1e-12
 
 
-def _explanation(selection: Selection) -> str:
+def _explanation(selection: Selection, stood_in: str | None) -> str:
     """Return what a person reads: who serves, what was asked, how likely each was, who was left out and why."""
     decision = selection.decision
-    lines = [f"{selection.model_id} through {selection.provider} serves this {decision.use_case} call."]
+    chosen = f"{selection.model_id} through {selection.provider}"
+    lines = [f"{chosen} serves this {decision.use_case} call."]
+    if stood_in is not None:
+        lines = [f"{stood_in} served this {decision.use_case} call; {chosen} was chosen. {_OVERRIDES['failover']}"]
     if decision.headline:
         lines.append(decision.headline + ".")
     lines += ["", *_why(selection), "", _asked(decision), *_weighing(decision), ""]

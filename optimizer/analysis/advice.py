@@ -62,6 +62,8 @@ def headlines(
         )
     if figures.n_reused:
         yield f"{figures.n_reused:,} calls got another call's reply (cache, in flight), which cost and taught nothing."
+    if figures.n_failovers:
+        yield f"{figures.n_failovers:,} calls were served by another model than the one chosen (failover)."
     if not flags.routing:
         yield "Routing is off (LLM_ROUTING_ENABLED): every call goes to its use case's incumbent."
     elif not flags.cost_optimization:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from optimizer.analysis.savings import Saving
+from optimizer.ledger.health import BreakerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Figures:
         Calls whose quality was rated, before gates, and the mean.
     n_reused : int
         Calls that got another call's reply, at no cost.
+    n_failovers : int
+        Calls that another model served than the one chosen.
     """
 
     n_calls: int
@@ -33,6 +36,7 @@ class Figures:
     n_rated: int
     mean_rating: float | None
     n_reused: int = 0
+    n_failovers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,17 @@ class LimitReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything, with the lines that a person should read first and last."""
+    """Everything, with the lines that a person should read first and last.
+
+    Attributes
+    ----------
+    totals : Figures
+        Of all calls, those of judges included.
+    judging : Figures or None
+        Of the calls of judges, which are in no use case's figures and in no saving; None where there are none.
+    breakers : tuple of BreakerState
+        Those that are not closed.
+    """
 
     at: datetime
     since: datetime | None
@@ -135,6 +149,8 @@ class Report:
     use_cases: tuple[UseCaseReport, ...]
     next_steps: tuple[str, ...]
     limits: tuple[LimitReport, ...] = ()
+    judging: Figures | None = None
+    breakers: tuple[BreakerState, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -147,8 +163,15 @@ class Report:
             "saving": self.saving and asdict(self.saving),
             "use_cases": [_use_case_dict(use_case) for use_case in self.use_cases],
             "next_steps": list(self.next_steps),
+            "judging": self.judging and asdict(self.judging),
+            "breakers": [_breaker_dict(state) for state in self.breakers],
             "limits": [asdict(limit) | {"ends_at": limit.ends_at.isoformat()} for limit in self.limits],
         }
+
+
+def _breaker_dict(state: BreakerState) -> dict[str, Any]:
+    until = state.open_until
+    return asdict(state) | {"changed_at": state.changed_at.isoformat(), "open_until": until and until.isoformat()}
 
 
 def _use_case_dict(use_case: UseCaseReport) -> dict[str, Any]:

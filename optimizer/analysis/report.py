@@ -1,7 +1,7 @@
 """The report: how far learning has come, what calls cost and saved, how good they were, who served; as data."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from optimizer.analysis.parts import Figures, LimitReport, ModelReport, ObserveR
 from optimizer.catalog import Catalog
 from optimizer.decision.evidence import QUALITY
 from optimizer.decision.pacing import LimitUse
-from optimizer.domain import NANO_USD
+from optimizer.domain import JUDGING, NANO_USD
 from optimizer.engine.deciding import headline
 from optimizer.engine.pacing import limit_uses, outlooks, targets_of
 from optimizer.engine.snapshot import chain_of, make_snapshot
@@ -21,6 +21,7 @@ from optimizer.errors import UnknownUseCase
 from optimizer.ledger.calls import recent_calls
 from optimizer.ledger.database import Database
 from optimizer.ledger.evidence import EvidenceReader
+from optimizer.ledger.health import read_health
 from optimizer.ledger.limits import limit_status, spending_limits
 from optimizer.ledger.outcomes import observed_between, outcomes_between
 from optimizer.ledger.prices import read_prices
@@ -29,6 +30,7 @@ from optimizer.routes import Route, Routes, effective_routes
 from optimizer.settings import Settings
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = 50  # calls among which the latest one of a user is looked for
 END = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -64,13 +66,14 @@ def make_report(
     by_use_case: dict[str, list[Totals]] = defaultdict(list)
     for each in totals:
         by_use_case[each.use_case].append(each)
+    judging = [] if name is not None or JUDGING in routes.by_use_case else by_use_case.pop(JUDGING, [])
     parts = tuple(
         _use_case(key, rows, routes.by_use_case.get(key), learned.headlines.get(key, ""), accounts, observed.get(key))
         for key, rows in by_use_case.items()
     )
-    whole = _figures(totals, {key: _metric(routes.by_use_case.get(key)) for key in by_use_case})
-    latest = recent_calls(database, use_case=name, since=since, limit=1)
-    call_id = latest[0].selection.call_id if latest else None
+    metrics = {key: _metric(routes.by_use_case.get(key)) for key in (*by_use_case, JUDGING)}
+    users = _figures((t for rows in by_use_case.values() for t in rows), metrics)
+    call_id = _latest(database, name, since, by_use_case)
     nobody_rates = unrated(parts, routes, learned.n_ratings)
     limits = tuple(limit for limit in learned.limits if name is None or limit.use_case in (None, name))
     n_learned = sum(n for key, n in learned.n_ratings.items() if name in (None, key))
@@ -78,13 +81,21 @@ def make_report(
         now,
         since,
         until,
-        (*headlines(whole, parts, settings.flags, n_learned=n_learned, unrated=nobody_rates), *paces(limits)),
-        whole,
+        (*headlines(users, parts, settings.flags, n_learned=n_learned, unrated=nobody_rates), *paces(limits)),
+        _figures(totals, metrics),
         accounts.saving(),
         parts,
-        tuple(next_steps(whole, parts, routes, call_id)),
+        tuple(next_steps(users, parts, routes, call_id)),
         limits,
+        _figures(judging, metrics) if judging else None,
+        tuple(state for state in read_health(database) if state.state != "closed"),
     )
+
+
+def _latest(database: Database, use_case: str | None, since: datetime | None, counted: Container[str]) -> str | None:
+    """Return the id of the latest call that is a user's."""
+    latest = recent_calls(database, use_case=use_case, since=since, limit=_LATEST)
+    return next((call.selection.call_id for call in latest if call.selection.use_case in counted), None)
 
 
 @dataclass(frozen=True)
@@ -164,6 +175,7 @@ def _figures(totals: Iterable[Totals], metrics: Mapping[str, str]) -> Figures:
         n_rated,
         sum(rating.n_calls * rating.mean for rating in ratings) / n_rated if n_rated else None,
         sum(t.n_reused for t in totals),
+        sum(t.n_failovers for t in totals),
     )
 
 

@@ -6,7 +6,7 @@ import click
 
 from optimizer.cli.app import App, Verb
 from optimizer.cli.output import share, short_usd, show_json, show_table
-from optimizer.domain import CostTier
+from optimizer.domain import Attempt, CostTier
 from optimizer.engine.ratings import parse_rating
 from optimizer.ledger.calls import StoredCall, read_call
 from optimizer.selection import Selection
@@ -114,7 +114,7 @@ def explain(app: App, call_id: str, *, as_json: bool) -> None:
     if as_json:
         show_json(call.to_dict())
         return
-    click.echo(call.selection.explain())
+    click.echo(call.explain())
     _show_attempts(call)
     _show_ratings(call)
 
@@ -125,8 +125,11 @@ def _show_attempts(call: StoredCall) -> None:
         return
     rows = [
         (
+            str(a.number + 1),
             a.model_id,
-            "served" if a.error_kind is None else f"failed: {a.error_kind}",
+            a.gateway,
+            _outcome(a),
+            "" if a.status is None else str(a.status),
             "unknown" if a.latency_ms is None else f"{a.latency_ms:,.0f}",
             "unknown" if a.usage is None else f"{a.usage.input_tokens:,} / {a.usage.output_tokens:,}",
             "unknown" if a.cost_nano_usd is None else short_usd(a.cost_nano_usd / 1e9),
@@ -135,10 +138,18 @@ def _show_attempts(call: StoredCall) -> None:
         for a in call.attempts
     ]
     click.echo()
-    show_table(("attempt by", "outcome", "ms>", "tokens in / out>", "cost>", "cost is"), rows, title="What came of it")
+    columns = ("#>", "attempt by", "gateway", "outcome", "HTTP", "ms>", "tokens in / out>", "cost>", "cost is")
+    show_table(columns, rows, title="What came of it", n_whole=2)
     total = short_usd(call.known_cost_usd)
     more = f", and {call.n_unknown_costs} attempts of unknown cost" if call.n_unknown_costs else ""
-    click.echo(f"It cost {total}{more}.")
+    nobody = "" if call.served else "Nobody served it. "
+    click.echo(f"{nobody}It cost {total}{more}.")
+
+
+def _outcome(attempt: Attempt) -> str:
+    if attempt.error_kind is not None:
+        return f"failed: {attempt.error_kind}"
+    return f"reused ({attempt.reused.replace('_', ' ')})" if attempt.reused else "served"
 
 
 def _show_ratings(call: StoredCall) -> None:

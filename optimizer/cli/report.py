@@ -11,6 +11,7 @@ from optimizer.analysis.savings import Saving
 from optimizer.cli.app import App, Verb
 from optimizer.cli.moments import moment_or_age
 from optimizer.cli.output import console, share, short_usd, show_json, show_table
+from optimizer.ledger.health import WHOLE_GATEWAY
 
 
 @click.command(cls=Verb, epilog="optimizer report --since 24h --use-case code_generation")
@@ -48,6 +49,7 @@ def _show(report: Report) -> None:
         _show_models(report)
         for use_case in report.use_cases:
             _show_observed(use_case)
+    _show_breakers(report)
     _lines(("", "Where to look next:", *(f"  {step}" for step in report.next_steps)))
 
 
@@ -60,6 +62,8 @@ def _show_money(report: Report) -> None:
     columns = ("use case", "calls>", "cost>", "unknown\ncost>", "saved>", "saved, 95% interval>", "share>")
     rows = [(u.use_case, *_money(u.figures, u.saving)) for u in report.use_cases]
     rows.append(("total", *_money(report.totals, report.saving)))
+    if report.judging is not None:
+        rows.append(("of which judging", *_money(report.judging, None)[:3], "", "", ""))
     click.echo()
     show_table(columns, rows, title=_period("Cost", report))
     if report.saving is not None:
@@ -67,6 +71,8 @@ def _show_money(report: Report) -> None:
         _lines((f"Saved by {report.saving.method}.",))
         if unknown:
             _lines((f"{unknown:,} served calls are left out of the saving: a cost, price or length is unknown.",))
+        if report.judging is not None:
+            _lines((f"Judging cost {short_usd(report.judging.cost_usd)}, which is not taken off the saving.",))
     retired = dict.fromkeys(u.baseline for u in report.use_cases if u.baseline_retired and u.baseline)
     if retired:
         _lines((f"Retired baselines, which nobody could call today, at their last known price: {', '.join(retired)}.",))
@@ -136,6 +142,31 @@ def _show_models(report: Report) -> None:
     ]
     click.echo()
     show_table(columns, rows, title="Who was chosen", n_whole=2)
+
+
+def _show_breakers(report: Report) -> None:
+    if not report.breakers:
+        return
+    rows = [
+        (
+            each.gateway,
+            "all" if each.model_id == WHOLE_GATEWAY else each.model_id,
+            each.state.replace("_", "-"),
+            f"{each.changed_at:%Y-%m-%d %H:%M:%S}",
+            f"{each.error_kind or 'unknown'}, {each.n_failures} in a row",
+            _until(each.open_until, report.at),
+        )
+        for each in report.breakers
+    ]
+    click.echo()
+    columns = ("gateway", "model", "breaker", "since (UTC)", "why", "until (UTC)")
+    show_table(columns, rows, title="Kept away from, because they failed", n_whole=2)
+
+
+def _until(until: datetime | None, now: datetime) -> str:
+    if until is None:
+        return "a trial call"
+    return f"{until:%Y-%m-%d %H:%M:%S}{'; the next call tries it' if until <= now else ''}"
 
 
 def _show_observed(use_case: UseCaseReport) -> None:

@@ -32,6 +32,28 @@ class StoredCall:
         return next((attempt for attempt in self.attempts if attempt.served), None)
 
     @property
+    def failed_over_to(self) -> Attempt | None:
+        """The attempt that served, where it was another model or gateway than the one chosen."""
+        served = self.served
+        if served is None or served.reused is not None:
+            return None
+        chosen = (self.selection.model_id, self.selection.provider)
+        return None if (served.model_id, served.gateway) == chosen else served
+
+    @property
+    def overridden_by(self) -> str | None:
+        """What kept the model drawn from serving: what overrode the draw, else `failover` where another one served."""
+        found, served = self.selection.overridden_by, self.failed_over_to
+        if found is None and served is not None and served.model_id != self.selection.model_id:
+            return "failover"
+        return found
+
+    def explain(self) -> str:
+        """Return, in plain words, why its model was chosen, and who served where that was somebody else."""
+        served = self.failed_over_to
+        return self.selection.explain(stood_in=f"{served.model_id} through {served.gateway}" if served else None)
+
+    @property
     def n_unknown_costs(self) -> int:
         """Attempts of which nobody knows what they cost."""
         return sum(attempt.cost_nano_usd is None and attempt.reused is None for attempt in self.attempts)
@@ -47,6 +69,7 @@ class StoredCall:
         """Return everything as plain JSON types; what is unknown is null."""
         return {
             "selection": self.selection.to_dict(),
+            "overridden_by": self.overridden_by,
             "known_cost_usd": self.known_cost_usd,
             "n_unknown_costs": self.n_unknown_costs,
             "attempts": [attempt_dict(attempt) for attempt in self.attempts],

@@ -45,6 +45,7 @@ class Totals:
     n_known_costs: int = 0
     n_unknown_costs: int = 0
     n_reused: int = 0
+    n_failovers: int = 0  # calls that another model served than the one chosen
     cost_nano_usd: int = 0
     input_tokens: int = 0
     cached_tokens: int = 0
@@ -116,6 +117,7 @@ def _spent(start: datetime, end: datetime) -> Select[Any]:
         func.count(case((charged, c.cost_nano_usd))).label("n_known_costs"),
         func.count(case((charged & c.cost_nano_usd.is_(None), 1))).label("n_unknown_costs"),
         func.count(c.reused).label("n_reused"),
+        func.count(case((charged & c.served.is_(True) & (c.model_id != calls.c.model_id), 1))).label("n_failovers"),
         *(_total(case((charged, c[name]))).label(name) for name in _SUMS),
     ).join_from(calls, attempts, calls.c.call_id == c.call_id)
     return _within(query, start, end).group_by(calls.c.use_case, calls.c.model_id)

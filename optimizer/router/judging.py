@@ -13,7 +13,7 @@ from optimizer.calling.judge import judge_body, may_judge, rater_of, should_judg
 from optimizer.calling.token_features import body_features
 from optimizer.calling.tokens import TokenEstimator
 from optimizer.calling.verdicts import read_verdict
-from optimizer.domain import Candidate, Feedback, Request
+from optimizer.domain import JUDGING, Candidate, Feedback, Request
 from optimizer.engine import Optimizer
 from optimizer.errors import OptimizerError
 from optimizer.gateway.wire import ChatReply
@@ -25,7 +25,6 @@ from optimizer.router.reply import Reply
 from optimizer.selection import Decision, Selection, Standing
 from optimizer.settings import Judge
 
-USE_CASE = "judge"  # under which calls of judges are counted, apart from those that they judge
 PATIENCE_S = 10.0  # that judges get when the router closes
 
 _log = logging.getLogger(__name__)
@@ -99,7 +98,7 @@ class Judges:
         candidate = self._line.candidate(judge.model)
         selection = judge_selection(candidate, judged.selection, tokens, self._optimizer.clock())
         return Call(
-            Asked(body, Hints(use_case=USE_CASE)),
+            Asked(body, Hints(use_case=JUDGING)),
             selection,
             Course(((candidate, "chosen"),), self._line.elsewhere),
             body,
@@ -114,9 +113,9 @@ class Judges:
 def judge_selection(candidate: Candidate, judged: Selection, context_tokens: int, at: datetime) -> Selection:
     """Return the selection of a judge: pinned, never drawn, with the judged call's id among its tags."""
     tags = tuple(sorted((*judged.request.tags, ("judges", judged.call_id))))
-    request = Request(use_case=USE_CASE, context_tokens=context_tokens, tenant=judged.request.tenant, tags=tags)
+    request = Request(use_case=JUDGING, context_tokens=context_tokens, tenant=judged.request.tenant, tags=tags)
     decision = Decision(
-        use_case=USE_CASE,
+        use_case=JUDGING,
         segment="",
         objective="quality",
         required_quality=None,

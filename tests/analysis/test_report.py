@@ -12,9 +12,12 @@ import pytest
 from optimizer.analysis.parts import Report
 from optimizer.analysis.report import make_report
 from optimizer.catalog import load_catalog
-from optimizer.domain import Usage
+from optimizer.domain import Attempt, Usage
 from optimizer.engine import Optimizer
 from optimizer.errors import UnknownUseCase
+from optimizer.ledger.health import BreakerState, write_health
+from optimizer.router.judging import judge_selection
+from optimizer.selection import Selection
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CATALOG = load_catalog()
@@ -218,7 +221,8 @@ def test_json_keeps_its_keys(opened: Open) -> None:
     opt = opened("", LLM_COST_OPTIMIZATION="false")
     _call(opt, rating=1.0)
     found = _report(opt, since=NOON).to_dict()
-    assert list(found) == ["at", "since", "until", "headlines", "totals", "saving", "use_cases", "next_steps", "limits"]
+    keys = "at since until headlines totals saving use_cases next_steps judging breakers limits"
+    assert list(found) == keys.split()
     assert (found["since"], found["until"]) == ("2026-11-24T12:00:00+00:00", None)
     (code,) = found["use_cases"]
     figures = {
@@ -230,6 +234,7 @@ def test_json_keeps_its_keys(opened: Open) -> None:
         "n_rated",
         "mean_rating",
         "n_reused",
+        "n_failovers",
     }
     assert set(found["totals"]) == figures
     assert set(code) == figures | {
@@ -287,3 +292,67 @@ def test_without_limits_none_are_reported(opened: Open) -> None:
     _call(opt)
     assert _report(opt).limits == ()
     assert not any("limit" in line for line in _report(opt).headlines)
+
+
+JUDGED = "use_cases: {chat: {judge: {model: gpt-4o, rubric: Is it polite}}}"
+
+
+def _judge(opt: Optimizer, judged: Selection) -> None:
+    """Let gpt-4o judge a call with 1,000 and 200 tokens, at 2.5 / 10: $0.0045."""
+    candidate = opt.catalog.candidate("gpt-4o", "portkey", NOON)
+    selection = judge_selection(candidate, judged, 1000, NOON)
+    attempt = Attempt(selection.call_id, "gpt-4o", "portkey", NOON, usage=USAGE, cost_nano_usd=4_500_000)
+    opt.keep(selection, attempt)
+
+
+def test_judges_are_shown_apart_and_belong_to_no_saving(opened: Open) -> None:
+    """The user's call costs $0.00045 (1,000 at 0.2 and 200 at 1.25 per million), its judge ten times as much."""
+    opt = opened(JUDGED)
+    call_id = _call(opt, "chat", pin="gpt-5.4-nano")
+    opt.flush()
+    _judge(opt, opt.call(call_id).selection)
+    report = _report(opt)
+    assert report.judging is not None
+    assert (report.judging.n_calls, report.judging.cost_usd) == (1, 0.0045)
+    assert (report.totals.n_calls, report.totals.cost_usd) == (2, pytest.approx(0.00495))
+    assert [u.use_case for u in report.use_cases] == ["chat"]
+    assert report.saving is not None
+    assert (report.saving.n_calls, report.headlines[0]) == (1, "0 ratings of 1 calls.")
+    assert f"optimizer explain {call_id}" in report.next_steps[-2]
+    assert not any(step.startswith("judge: ") for step in report.next_steps)
+    assert json.loads(json.dumps(report.to_dict()))["judging"]["cost_usd"] == 0.0045
+
+
+def test_without_judges_nothing_is_said_of_them_and_asked_for_by_name_they_are_a_use_case(opened: Open) -> None:
+    opt = opened(JUDGED)
+    call_id = _call(opt, "chat")
+    assert _report(opt).judging is None
+    _judge(opt, opt.call(call_id).selection)
+    report = _report(opt, use_case="judge")
+    assert ([u.use_case for u in report.use_cases], report.judging) == (["judge"], None)
+    assert _report(opt, use_case="chat").totals.n_calls == 1
+
+
+def test_calls_that_another_model_served_are_counted(opened: Open) -> None:
+    """One failed over, one was served by its own model at the second attempt, one not at all."""
+    opt = opened()
+    failed_over, again, _ = (_call(opt, "chat", error="timeout") for _ in range(3))
+    opt.record(failed_over, usage=USAGE, attempt=1, model="gpt-4o-mini")
+    opt.record(again, usage=USAGE, attempt=1)
+    report = _report(opt)
+    assert (report.totals.n_failovers, report.totals.n_failed_attempts) == (1, 3)
+    assert "1 calls were served by another model than the one chosen (failover)." in report.headlines
+
+
+def test_breakers_that_are_not_closed_are_listed(opened: Open) -> None:
+    opt = opened()
+    until = NOON + timedelta(seconds=30)
+    states = [
+        BreakerState("portkey", "gpt-4o", "open", "server", 3, NOON, until),
+        BreakerState("portkey", "o3", "closed", None, 0, NOON),
+        BreakerState("openrouter", "*", "half_open", "unreachable", 5, NOON),
+    ]
+    write_health(opt.database, states)
+    report = _report(opt)
+    assert report.breakers == (states[2], states[0])
+    assert report.to_dict()["breakers"][1]["open_until"] == until.isoformat()

@@ -205,6 +205,43 @@ def test_explain_tells_what_came_of_the_call(url: str, call_id: str, capsys: Cap
     assert [(r["rater"], r["value"]) for r in found["ratings"]] == [("ann", 0.75)]
 
 
+def test_explain_says_who_stood_in_and_lists_every_attempt(url: str, call_id: str, capsys: Capture) -> None:
+    with Optimizer.open(database=url, environ={}, background=False) as opt:
+        opt.record(call_id, error="rate_limit", status=429, latency_ms=12.0, cost_usd=0.0)
+        opt.record(
+            call_id, usage=Usage(input_tokens=900, output_tokens=120), attempt=1, model="gpt-4o-mini", status=200
+        )
+    assert _run(url, "explain", call_id) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "gpt-4o-mini through portkey served this chat call; gpt-5.4-nano through portkey was chosen. "
+        "The one chosen failed, and this one stood in.\n"
+    )
+    rows = [line.split() for line in out.splitlines()]
+    assert [
+        "1",
+        "gpt-5.4-nano",
+        "portkey",
+        "failed:",
+        "rate_limit",
+        "429",
+        "12",
+        "unknown",
+        "$0.00",
+        "reported",
+    ] in rows
+    assert ["2", "gpt-4o-mini", "portkey", "served", "200", "unknown", "900", "/", "120", "$0.000207", "priced"] in rows
+    assert _json(capsys, url, "explain", call_id)["overridden_by"] == "failover"
+
+
+def test_explain_says_that_nobody_served(url: str, call_id: str, capsys: Capture) -> None:
+    with Optimizer.open(database=url, environ={}, background=False) as opt:
+        opt.record(call_id, error="timeout")
+    assert _run(url, "explain", call_id) == 0
+    assert "Nobody served it. It cost unknown, and 1 attempts of unknown cost." in capsys.readouterr().out
+    assert _json(capsys, url, "explain", call_id)["overridden_by"] is None
+
+
 def test_explain_says_that_nothing_is_known_yet(url: str, call_id: str, capsys: Capture) -> None:
     assert _run(url, "explain", call_id) == 0
     out = capsys.readouterr().out

@@ -1,15 +1,17 @@
 """`optimizer report` reads well at a hundred columns, takes its period in words, and makes no ledger."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from optimizer.cli.app import App
 from optimizer.cli.main import cli, run
-from optimizer.domain import Usage
+from optimizer.domain import Attempt, Usage
 from optimizer.engine import Optimizer
+from optimizer.ledger.health import BreakerState
+from optimizer.router.judging import judge_selection
 from optimizer.settings.built_in import USE_CASES
 
 Capture = pytest.CaptureFixture[str]
@@ -104,3 +106,23 @@ def test_ledger_that_is_not_there_is_not_made(tmp_path: Path, capsys: Capture) -
     assert _run(tmp_path / "none.db") == 1
     assert "none.db does not exist; make a call first" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_judging_and_breakers_have_lines_of_their_own(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "ledger.db"
+    with Optimizer.open(database=str(path), environ={}, background=False, clock=lambda: NOW) as opt:
+        judged = opt.select_optimal_model("chat", 1000)
+        opt.record(judged, usage=Usage(input_tokens=1000, output_tokens=100))
+        selection = judge_selection(opt.catalog.candidate("gpt-4o", "portkey", NOW), judged, 1000, NOW)
+        opt.keep(selection, Attempt(selection.call_id, "gpt-4o", "portkey", NOW, cost_nano_usd=4_500_000))
+        past, later = NOW - timedelta(minutes=1), NOW + timedelta(minutes=1)
+        opt.tell(BreakerState("portkey", "gpt-4o", "open", "rate_limit", 1, past, later))
+        opt.tell(BreakerState("openrouter", "*", "open", "auth", 3, past, past))
+    assert _run(path) == 0
+    out = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "of which judging 1 $0.00450 0" in lines
+    assert "Judging cost $0.00450, which is not taken off the saving." in lines
+    assert "portkey gpt-4o open 2026-11-24 11:59:00 rate_limit, 1 in a row 2026-11-24 12:01:00" in lines
+    assert "auth, 3 in a row" in out
+    assert "2026-11-24 11:59:00; the next call tries it" in out
