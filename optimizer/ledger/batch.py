@@ -206,10 +206,15 @@ class Batch:
         write_states(connection, self._breakers.values())
 
 
-def _check_attempt(attempt: Attempt, stored: Attempt | None) -> None:
+def check_durations(attempt: Attempt) -> None:
+    """Raise `InvalidRequest` unless durations are unknown, or finite and not negative."""
     for duration in (attempt.latency_ms, attempt.ttft_ms):
         if duration is not None and not 0.0 <= duration < math.inf:
             raise InvalidRequest("latency_ms", f"{duration} is not a duration in milliseconds")
+
+
+def _check_attempt(attempt: Attempt, stored: Attempt | None) -> None:
+    check_durations(attempt)
     if stored is not None and replace(stored, at=attempt.at) != attempt:
         raise InvalidRequest(
             "number", f"attempt {attempt.number} of call {attempt.call_id} is in the ledger already, and differs"

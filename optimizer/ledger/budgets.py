@@ -16,6 +16,7 @@ from optimizer.errors import LimitReached
 from optimizer.ledger.reservations import (
     Charge,
     Extend,
+    Group,
     Order,
     Outcome,
     Reservation,
@@ -27,6 +28,8 @@ from optimizer.ledger.reservations import (
     expired_reservations,
     key_of,
     keys_of,
+    last_number,
+    mark,
     reservation_row,
     standing_reservations,
 )
@@ -35,6 +38,7 @@ from optimizer.ledger.tables import budgets
 
 _ADVISORY_KEY = 0x6F7263_68_03
 _MOST_NANO_USD = 10**15  # a million dollars: an attempt that is said to cost more is told wrong
+_MARK_KEPT_US = 7 * 86_400 * 1_000_000  # after the last order of a teller: the longest that a journal may wait
 _FULL = 2**62  # no sum of such costs may leave what the column holds
 
 
@@ -80,8 +84,11 @@ class BudgetBatch:
         self._gone: set[str] = set()
         self._outcomes: dict[int, Outcome] = {}
 
-    def write(self) -> list[Outcome]:
-        """Carry all orders out and return what each came to, in their order; one that does not fit fails alone."""
+    def write(self, groups: Iterable[Group] = ()) -> list[Outcome]:
+        """Carry all orders out and return what each came to, in their order; one that does not fit fails alone.
+
+        The numbers of `groups` are noted as those last charged by their tellers.
+        """
         for number, order in enumerate(self._orders):
             if isinstance(order, Extend):
                 self._outcomes[number] = self._extend(order.reservation)
@@ -89,12 +96,16 @@ class BudgetBatch:
             if isinstance(order, Settle):
                 self._settle(order)
             elif isinstance(order, Charge):
-                self._add(map(key_of, order.limited), spent=order.cost_nano_usd)
+                self._add(order.windows, spent=order.cost_nano_usd)
         for reservation in self._expired.values():
             self._free(reservation)
         for number, order in enumerate(self._orders):
             if isinstance(order, Reserve):
                 self._outcomes[number] = self._reserve(order)
+        for group in groups:
+            noted = mark(group, self._now_us + _MARK_KEPT_US)
+            self._made[noted.id] = noted
+            self._gone.discard(noted.id)
         self._write_rows()
         return [self._outcomes.get(number) for number in range(len(self._orders))]
 
@@ -147,6 +158,16 @@ class BudgetBatch:
         self._statements.budget.run(self._connection, [(*key, *balance) for key, balance in sorted(changed.items())])
         self._statements.reservation.run(self._connection, list(map(reservation_row, self._made.values())))
         delete_reservations(self._connection, self._gone)
+
+
+def charge_groups(connection: Connection, statements: Statements, groups: Sequence[Group], *, ttl_us: int) -> None:
+    """Charge those groups, in the order of their numbers, that are not charged yet."""
+    _lock(connection)
+    charged = {teller: last_number(connection, teller) for teller in {group.teller for group in groups}}
+    new = [group for group in groups if group.number > charged[group.teller]]
+    if new:
+        orders = [order for group in new for order in group.orders]
+        BudgetBatch(connection, statements, orders, ttl_us=ttl_us).write(new)
 
 
 def _lock(connection: Connection) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, RowMapping, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from optimizer.ledger.database import Database
-from optimizer.ledger.rows import to_datetime, to_us
+from optimizer.ledger.rows import Columns, to_datetime, to_us
 from optimizer.ledger.statements import insert_into
 from optimizer.ledger.tables import health
 
@@ -50,7 +50,7 @@ def read_health(database: Database) -> list[BreakerState]:
     """Return every breaker that ever changed, by gateway and model."""
     with database.reading() as connection:
         rows = connection.execute(select(health).order_by(health.c.gateway, health.c.model_id)).mappings().all()
-    return [_state(row) for row in rows]
+    return [to_state(row) for row in rows]
 
 
 def write_states(connection: Connection, states: Iterable[BreakerState]) -> None:
@@ -62,10 +62,11 @@ def write_states(connection: Connection, states: Iterable[BreakerState]) -> None
         where=insert.excluded.changed_at_us >= health.c.changed_at_us,
     )
     for state in sorted(states, key=lambda s: (s.gateway, s.model_id)):
-        connection.execute(statement, _row(state))
+        connection.execute(statement, state_row(state))
 
 
-def _row(state: BreakerState) -> dict[str, object]:
+def state_row(state: BreakerState) -> dict[str, Any]:
+    """Return the row of `health`, by column."""
     return {
         "gateway": state.gateway,
         "model_id": state.model_id,
@@ -77,7 +78,8 @@ def _row(state: BreakerState) -> dict[str, object]:
     }
 
 
-def _state(row: RowMapping) -> BreakerState:
+def to_state(row: Columns) -> BreakerState:
+    """Return the state that `state_row` wrote."""
     until_us = row["open_until_us"]
     return BreakerState(
         row["gateway"],

@@ -9,8 +9,9 @@ from uuid_utils import uuid7
 
 from optimizer.decision.limits import SpendingLimits, Wanted
 from optimizer.ledger.database import Database
+from optimizer.ledger.journal import Place
 from optimizer.ledger.limits import LimitStatus, limit_status
-from optimizer.ledger.reservations import Charge, Extend, Reservation, Reserve, Settle
+from optimizer.ledger.reservations import Charge, Extend, Reservation, Reserve, Settle, key_of
 from optimizer.ledger.teller import Teller
 
 TTL_S = 300.0
@@ -21,7 +22,8 @@ class Purse:
 
     Where no limit applies to a call, nothing is asked of the database, and futures are done at once. Otherwise one
     thread carries out what is ordered, in groups. While the database is away, what is to be reserved is refused
-    (`LedgerUnavailable`); what is settled or charged is kept in memory and written later, and its future says so.
+    (`LedgerUnavailable`); what is settled or charged goes to the journal, from where it is charged once, later, also
+    where this process is killed. Without a journal it is kept in memory, and its future says so.
 
     Parameters
     ----------
@@ -29,6 +31,8 @@ class Purse:
         The time, aware: which windows a call falls into. Expiry goes by the database's own clock.
     ttl_s : float
         How long money stays set aside for a process that was killed; attempts that last longer must be extended.
+    place : Place, optional
+        Where the journal lies; None does without.
     """
 
     def __init__(
@@ -38,16 +42,22 @@ class Purse:
         *,
         clock: Callable[[], datetime],
         ttl_s: float = TTL_S,
+        place: Place | None = None,
     ) -> None:
         self._database = database
         self._limits = limits
         self._clock = clock
-        self._teller = Teller(database, ttl_us=round(ttl_s * 1e6))
+        self._teller = Teller(database, ttl_us=round(ttl_s * 1e6), place=place)
 
     @property
     def limited(self) -> bool:
         """Whether there is any limit; without one, reserving is free."""
         return bool(self._limits)
+
+    @property
+    def n_journaled(self) -> int:
+        """Groups of costs that wait in the journal."""
+        return self._teller.n_journaled
 
     def limits(self, use_case: str, tenant: str | None) -> bool:
         """Return whether any limit applies to a call."""
@@ -93,7 +103,9 @@ class Purse:
     def charge(self, use_case: str, tenant: str | None, cost_nano_usd: int) -> "Future[None]":
         """Charge a call for which nothing was reserved, as one that its caller made alone."""
         limited = self._limits.applying(use_case, tenant, self._clock())
-        return self._teller.submit(Charge(limited, max(cost_nano_usd, 0))) if limited else _done(None)
+        if not limited:
+            return _done(None)
+        return self._teller.submit(Charge(tuple(map(key_of, limited)), max(cost_nano_usd, 0)))
 
     def abandon(self, future: "Future[Reservation]") -> None:
         """Give back what `reserve` comes to, now or later; for callers who are cancelled while they wait for it."""
@@ -111,7 +123,7 @@ class Purse:
     def flush(self) -> None:
         """Wait until everything that was settled and charged is in the ledger; `LedgerUnavailable` if it is away."""
         if self.limited:
-            self._teller.submit(Charge((), 0)).result()
+            self._teller.flush()
 
     def close(self) -> None:
         """Carry out what waits and end the thread; safe to call twice.
@@ -119,7 +131,7 @@ class Purse:
         Raises
         ------
         LedgerUnavailable
-            If the database is away; the message counts what was not charged.
+            If neither database nor journal take what waits; the message counts what was not charged.
         """
         self._teller.close()
 

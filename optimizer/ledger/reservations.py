@@ -67,7 +67,7 @@ class Settle:
 class Charge:
     """An order to charge what nothing was reserved for."""
 
-    limited: tuple[LimitedWindow, ...]
+    windows: tuple[WindowKey, ...]
     cost_nano_usd: int
 
 
@@ -76,6 +76,21 @@ class Extend:
     """An order to let a reservation live as long from now as a new one."""
 
     reservation: Reservation
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Orders that one teller has charged, or is to charge, in one transaction.
+
+    Attributes
+    ----------
+    number : int
+        Each teller counts its own; the last one that is charged stands in the database.
+    """
+
+    teller: str
+    number: int
+    orders: tuple[Settle | Charge, ...] = ()
 
 
 Order = Reserve | Settle | Charge | Extend
@@ -92,6 +107,8 @@ def keys_of(orders: Iterable[Order]) -> Iterator[WindowKey]:
     for order in orders:
         if isinstance(order, Settle | Extend):
             yield from order.reservation.windows
+        elif isinstance(order, Charge):
+            yield from order.windows
         else:
             yield from map(key_of, order.limited)
 
@@ -116,6 +133,21 @@ def delete_reservations(connection: Connection, ids: Iterable[str]) -> None:
     """Delete what is settled or freed."""
     for chunk in chunks(sorted(ids)):
         connection.execute(delete(reservations).where(reservations.c.reservation_id.in_(chunk)))
+
+
+def last_number(connection: Connection, teller: str) -> int:
+    """Return the number of the last group that a teller has charged; 0 where nobody knows."""
+    r = reservations.c
+    return connection.scalar(select(r.granted_nano_usd).where(r.reservation_id == _mark_of(teller))) or 0
+
+
+def mark(group: Group, expires_at_us: int) -> Reservation:
+    """Return the row that keeps the number of a teller's last group: a reservation of nothing, in no window."""
+    return Reservation(_mark_of(group.teller), group.number, (), expires_at_us)
+
+
+def _mark_of(teller: str) -> str:
+    return f"teller {teller}"
 
 
 def reservation_row(reservation: Reservation) -> Row:

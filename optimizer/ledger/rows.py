@@ -1,6 +1,7 @@
 """Facts as rows of the ledger and back: selections, attempts and feedback, without loss."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from optimizer.errors import InvalidRating, InvalidRequest
 from optimizer.selection import Decision, Selection
 
 Row = tuple[Any, ...]  # in the order of the table's columns
+Columns = RowMapping | Mapping[str, Any]  # by the columns' names, from the database or from a journal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -71,7 +73,7 @@ def _unusual(request: Request, decision: Decision) -> str | None:
     return json.dumps(rest) if rest else None
 
 
-def to_selection(row: RowMapping, decision: Decision) -> Selection:
+def to_selection(row: Columns, decision: Decision) -> Selection:
     """Return the selection that `call_row` wrote, its features only where they were kept."""
     request: dict[str, Any] = {"use_case": row["use_case"]}
     request |= {name: row[name] for name in ("context_tokens", "session_id", "tenant")}
@@ -119,7 +121,7 @@ def attempt_row(attempt: Attempt) -> Row:
     )
 
 
-def to_attempt(row: RowMapping) -> Attempt:
+def to_attempt(row: Columns) -> Attempt:
     """Return the attempt that `attempt_row` wrote."""
     facts = dict(row)
     tokens = {name: facts.pop(name) for name in Usage.model_fields}
@@ -138,6 +140,6 @@ def feedback_row(rating: Feedback) -> Row:
     return rating.call_id, rating.metric, rating.rater, rating.value, to_us(rating.at)
 
 
-def to_feedback(row: RowMapping) -> Feedback:
+def to_feedback(row: Columns) -> Feedback:
     """Return the rating that `feedback_row` wrote; its value is None where it was withdrawn."""
     return Feedback(row["call_id"], row["metric"], row["rater"], row["value"], to_datetime(row["at_us"]))

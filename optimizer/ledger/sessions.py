@@ -47,7 +47,9 @@ def write_choices(connection: Connection, choices: Iterable[SessionChoice]) -> N
     ).on_conflict_do_update(
         index_elements=list(sessions.primary_key),
         set_={"model_id": insert.excluded.model_id, "at_us": insert.excluded.at_us},
-        where=sessions.c.model_id == bindparam("instead_of", type_=sessions.c.model_id.type),
+        # Not an older move once more, as from a journal that is written a second time.
+        where=(sessions.c.model_id == bindparam("instead_of", type_=sessions.c.model_id.type))
+        & (sessions.c.at_us <= insert.excluded.at_us),
     )
     for choice in sorted(choices, key=lambda c: (c.use_case, c.session_id)):
         connection.execute(

@@ -91,8 +91,8 @@ class Statements:
 
     @cached_property
     def reservation(self) -> ManyRows:
-        """Insert a reservation, or move its expiry."""
-        return self._replacing(tables.reservations, "expires_at_us")
+        """Insert a reservation, or move its expiry; of a teller's mark, its number too."""
+        return self._replacing(tables.reservations, "granted_nano_usd", "expires_at_us")
 
     def _replacing(self, table: Table, *names: str) -> ManyRows:
         insert = insert_into(table, self._dialect)

@@ -9,22 +9,20 @@ from contextlib import suppress
 from threading import Condition, Lock, Thread
 from typing import Any
 
-from optimizer.errors import (
-    LedgerError,
-    LedgerNotUpgraded,
-    LedgerTooNew,
-    LedgerUnavailable,
-    NotALedger,
-    OptimizerError,
-)
-from optimizer.ledger.budgets import BudgetBatch
+from uuid_utils import uuid7
+
+from optimizer.errors import LedgerUnavailable, OptimizerError
+from optimizer.ledger.budgets import BudgetBatch, charge_groups
+from optimizer.ledger.committer import AWAY, refusal
 from optimizer.ledger.database import Database
-from optimizer.ledger.reservations import Charge, Order, Reservation, Reserve, Settle
+from optimizer.ledger.detour import Detour, Outcomes
+from optimizer.ledger.journal import Place
+from optimizer.ledger.records import CostsCodec
+from optimizer.ledger.reservations import Charge, Group, Order, Reservation, Reserve, Settle
 from optimizer.ledger.statements import Statements
 
 MOST_ORDERS = 1_000  # in one transaction
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
-_AWAY = (LedgerUnavailable, LedgerNotUpgraded, LedgerTooNew, NotALedger)
 
 _log = logging.getLogger(__name__)
 
@@ -54,10 +52,17 @@ class Teller:
     """Takes orders at once; those that come while a transaction runs are carried out together in the next one.
 
     The thread begins with the first order. What is settled or charged is never forgotten: where the database is away,
-    its future says so, and it stays in line until it is written or the process ends.
+    it goes to the journal, and its future is done; where there is no journal, its future says so, and it stays in line
+    until it is written or the process ends. What is charged is numbered, in groups, and the database keeps the last
+    number, so no group is charged twice, whatever dies between a commit and its answer.
+
+    Parameters
+    ----------
+    place : Place, optional
+        Where the journal lies; what dead processes have left there is charged first.
     """
 
-    def __init__(self, database: Database, *, ttl_us: int) -> None:
+    def __init__(self, database: Database, *, ttl_us: int, place: Place | None = None) -> None:
         self._database = database
         self._ttl_us = ttl_us
         self._statements = Statements(database.engine.dialect)
@@ -69,6 +74,27 @@ class Teller:
         self._pause_s = _FIRST_PAUSE_S
         self._closing = False
         self._thread: Thread | None = None
+        self._name = str(uuid7())
+        self._number = 0
+        self._tried: list[_Entry] = []  # in a transaction whose end is not known,
+        self._group = Group(self._name, 0)  # and what it would charge
+        self._away: OptimizerError = LedgerUnavailable("the database is away")
+        self._journaled_statements = Statements(database.engine.dialect)
+        self._detour: Detour[Group] | None = None
+        if place is not None:
+            self._detour = Detour(place, CostsCodec, self._recommit, what="costs")
+            self._detour.adopt()
+
+    @property
+    def n_journaled(self) -> int:
+        """Groups of costs that wait in the journal."""
+        return 0 if self._detour is None else self._detour.n_waiting
+
+    def flush(self) -> None:
+        """Wait until everything that was settled and charged is in the database; raise if it is away."""
+        self.submit(Charge((), 0)).result()
+        if self._detour is not None:
+            self._detour.flush()
 
     def submit(self, order: Order) -> "Future[Any]":
         """Take an order; the future has its outcome, or `LedgerUnavailable` where the teller is closed."""
@@ -90,7 +116,7 @@ class Teller:
         Raises
         ------
         LedgerUnavailable
-            If the database is away; the message counts what was not charged.
+            If neither database nor journal take what waits; the message counts what was not charged.
         """
         with self._lock:
             self._closing = True
@@ -98,6 +124,8 @@ class Teller:
         if self._thread is not None:
             atexit.unregister(self._close_at_exit)
             self._thread.join()
+        if self._detour is not None:
+            self._detour.close()
         lost = len(self._queue)
         self._queue.clear()
         if lost:
@@ -118,9 +146,10 @@ class Teller:
     def _run(self) -> None:
         while batch := self._next():
             try:
-                self._write(batch)
-            except _AWAY as error:
-                if not self._hold(batch, error):
+                if not self._taken(batch):
+                    self._write(batch)
+            except AWAY as error:
+                if not self._begun(batch, error) and not self._hold(batch, error):
                     return
             else:
                 self._failure, self._pause_s = None, _FIRST_PAUSE_S
@@ -137,7 +166,7 @@ class Teller:
         wanted = [entry for entry in batch if not (isinstance(entry.order, Reserve) and entry.future.cancelled())]
         try:
             self._commit(wanted)
-        except _AWAY:
+        except AWAY:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one order must not lose its neighbours
             if len(wanted) == 1:
@@ -151,10 +180,12 @@ class Teller:
         if not batch:
             return
         orders = [entry.order for entry in batch]
+        groups = self._noted(batch)
         # Spending of the last moment may be forgotten when the machine dies; in return a reservation on SQLite takes
         # 1 ms instead of 4, and sixteen processes at one limit do not keep one another out for seconds.
         with self._database.writing(durable=False) as connection:
-            outcomes = BudgetBatch(connection, self._statements, orders, ttl_us=self._ttl_us).write()
+            outcomes = BudgetBatch(connection, self._statements, orders, ttl_us=self._ttl_us).write(groups)
+        self._tried = []
         for entry, outcome in zip(batch, outcomes, strict=True):
             entry.over = True
             if not entry.tell(outcome) and isinstance(entry.order, Reserve) and isinstance(outcome, Reservation):
@@ -164,9 +195,76 @@ class Teller:
 
     def _refuse(self, entry: _Entry, error: Exception) -> None:
         entry.over = True
-        refusal = _refusal(error)
-        if not entry.tell(refusal):
-            _log.warning("A cost that had waited in memory is refused: %s", refusal)
+        refused = refusal(error, "an order of spending")
+        if not entry.tell(refused):
+            _log.warning("A cost that had waited in memory is refused: %s", refused)
+
+    # While the database is away
+
+    def _taken(self, batch: Sequence[_Entry]) -> bool:
+        """Put what is to be charged into the journal, and refuse the rest, if the way round is open."""
+        if self._detour is None or not self._detour.is_open:
+            return False
+        if not all(isinstance(entry.order, Settle | Charge) for entry in batch):
+            self._detour.hurry()
+        if self._detour.take(self._one_by_one(batch)) is None:
+            return False  # closed just now
+        self._journaled(batch, self._away)
+        return True
+
+    def _begun(self, batch: Sequence[_Entry], error: OptimizerError) -> bool:
+        """Open the way round and return whether the journal has all that is to be charged.
+
+        What was tried stays one group under its number: it may be charged already.
+        """
+        if self._detour is None:
+            return False
+        left = [entry for entry in batch if not entry.over]
+        tried = [self._group] if self._tried and self._group.orders else []
+        groups = [*tried, *self._one_by_one(entry for entry in left if entry not in self._tried)]
+        try:
+            self._detour.begin(groups, error)
+        except LedgerUnavailable as unwritable:
+            _log.warning("Costs wait in memory: %s", unwritable)
+            return False
+        self._away, self._tried = error, []
+        self._journaled(left, error)
+        return True
+
+    def _journaled(self, entries: Iterable[_Entry], error: OptimizerError) -> None:
+        for entry in entries:
+            entry.over = True
+            entry.tell(None if isinstance(entry.order, Settle | Charge) else error)
+
+    def _noted(self, batch: Sequence[_Entry]) -> tuple[Group, ...]:
+        """Return what the database is to note of a transaction; nothing where no journal needs to know."""
+        if self._detour is None:
+            return ()
+        self._tried = list(batch)
+        self._group = self._next_group(batch)
+        return (self._group,) if self._group.orders else ()
+
+    def _one_by_one(self, entries: Iterable[_Entry]) -> list[Group]:
+        return [self._next_group([entry]) for entry in entries if isinstance(entry.order, Settle | Charge)]
+
+    def _next_group(self, entries: Iterable[_Entry]) -> Group:
+        self._number += 1
+        orders = tuple(entry.order for entry in entries if isinstance(entry.order, Settle | Charge))
+        return Group(self._name, self._number, orders)
+
+    def _recommit(self, groups: Sequence[Group]) -> Outcomes:
+        """Charge what the journal holds, unless it is charged already; halve where the database refuses it."""
+        try:
+            with self._database.writing() as connection:
+                charge_groups(connection, self._journaled_statements, groups, ttl_us=self._ttl_us)
+        except AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one order must not lose its neighbours
+            if len(groups) == 1:
+                return [refusal(error, "an order of spending")]
+            half = len(groups) // 2
+            return [*self._recommit(groups[:half]), *self._recommit(groups[half:])]
+        return [None] * len(groups)
 
     def _hold(self, batch: Sequence[_Entry], error: OptimizerError) -> bool:
         """Keep what must be charged, tell all who wait, and pause; return whether to go on."""
@@ -188,12 +286,3 @@ class Teller:
 
 def _to_charge(entries: Iterable[_Entry]) -> Iterable[_Entry]:
     return (entry for entry in entries if isinstance(entry.order, Settle | Charge))
-
-
-def _refusal(error: Exception) -> OptimizerError:
-    """Return why one order is refused, without any of its values."""
-    if isinstance(error, OptimizerError):
-        return error
-    refusal = LedgerError(f"the ledger refuses an order of spending ({type(error).__name__})")
-    refusal.__cause__ = error
-    return refusal

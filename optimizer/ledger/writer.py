@@ -4,21 +4,18 @@ import atexit
 import logging
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from threading import Condition, Lock, Thread
 from typing import Literal
 
-from optimizer.errors import (
-    LedgerError,
-    LedgerNotUpgraded,
-    LedgerTooNew,
-    LedgerUnavailable,
-    NotALedger,
-    OptimizerError,
-)
-from optimizer.ledger.batch import Batch, Fact, RuleOf
+from optimizer.errors import LedgerUnavailable, OptimizerError
+from optimizer.ledger.batch import Fact, RuleOf
+from optimizer.ledger.committer import AWAY, Committer
 from optimizer.ledger.database import Database
+from optimizer.ledger.detour import Detour, Outcomes
+from optimizer.ledger.journal import Place
 from optimizer.ledger.receipt import Receipt
-from optimizer.ledger.statements import Statements
+from optimizer.ledger.records import Facts, FactsCodec
 
 Durability = Literal["sync", "batched"]
 
@@ -27,8 +24,6 @@ GROUP_FACTS = 500  # as many waiting facts are committed at once
 MOST_FACTS = 10_000  # in one transaction, when they come faster than they are written
 CAPACITY = 50_000  # facts in memory
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
-_KNOWN_DECISIONS = 10_000
-_AWAY = (LedgerUnavailable, LedgerNotUpgraded, LedgerTooNew, NotALedger)
 
 _log = logging.getLogger(__name__)
 
@@ -39,15 +34,17 @@ class Writer:
     A group is committed when 500 facts wait or the first has waited for 50 ms; in `sync`, as soon as the group before
     it is written. Its receipts are done then. A caller gets from `submit(...).result()`, or by `await`:
 
-    - nothing: the facts are in the database, or were already (repeats change nothing);
+    - nothing: the facts are in the database, or were already (repeats change nothing); or the database is away and
+      they are in the journal, on this machine's disk, from where they are written once when it is back;
     - `UnknownCall`, `InvalidRating`, `InvalidRequest` or a plain `LedgerError`: these facts are refused, and none of
-      the same submission is written; their neighbours are;
-    - `LedgerUnavailable` or another error of the whole database: not written *yet*. The facts stay in line, in memory,
-      and are tried again with growing pauses until they are written or the process ends. Submitting them again is
-      harmless. Should they be refused in the end, the log says so.
+      the same submission is written; their neighbours are. What the database refuses only after it was away, such as
+      a rating of a call that never was, is told to the log alone;
+    - `LedgerUnavailable` or another error of the whole database: not written *yet*, and no journal takes them either.
+      The facts stay in line, in memory, and are tried again with growing pauses until they are written or the process
+      ends. Submitting them again is harmless.
 
-    Memory holds at most `capacity` facts. When they are that many, `submit` waits for room; while the database is
-    away it does not wait but raises `LedgerUnavailable`, and the facts are the caller's again.
+    Memory holds at most `capacity` facts. When they are that many, `submit` waits for room; while neither database nor
+    journal takes them it does not wait but raises `LedgerUnavailable`, and the facts are the caller's again.
 
     Parameters
     ----------
@@ -57,6 +54,8 @@ class Writer:
         Whether groups wait for company. In both, what a receipt says is written survives the end of the process.
     keep_features : bool
         Whether raw request features are stored.
+    place : Place, optional
+        Where the journal lies; what dead processes have left there is written first. None does without.
 
     Raises
     ------
@@ -72,16 +71,19 @@ class Writer:
         durability: Durability = "batched",
         keep_features: bool = False,
         capacity: int = CAPACITY,
+        place: Place | None = None,
     ) -> None:
         database.check_writable()
-        self._database = database
-        self._rule_of = rule_of
-        self._keep_features = keep_features
-        self._linger_s = LINGER_S if durability == "batched" else 0.0
+        self._committer = Committer(database, rule_of, keep_features=keep_features)
+        self._detour: Detour[Facts] | None = None
+        if place is not None:
+            again = Committer(database, rule_of, keep_features=keep_features)
+            codec = partial(FactsCodec, keep_features=keep_features)
+            self._detour = Detour(place, codec, partial(again.commit, careful=True), what="facts")
+            self._detour.adopt()
+        self.use(durability)
         self._capacity = capacity
         self._group = min(GROUP_FACTS, capacity)
-        self._statements = Statements(database.engine.dialect)
-        self._known_decisions: set[str] = set()
         self._lock = Lock()
         self._work = Condition(self._lock)  # the thread waits here,
         self._settled = Condition(self._lock)  # and callers here, for their outcome or for room
@@ -94,6 +96,20 @@ class Writer:
         self._thread = Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
         atexit.register(self._close_at_exit)
+
+    def use(self, durability: Durability) -> None:
+        """Let groups wait for company, or not, from now on."""
+        self._linger_s = LINGER_S if durability == "batched" else 0.0
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the database was away when it was last tried."""
+        return self._failure is not None or (self._detour is not None and self._detour.is_open)
+
+    @property
+    def n_journaled(self) -> int:
+        """Submissions that wait in the journal."""
+        return 0 if self._detour is None else self._detour.n_waiting
 
     def submit(self, *facts: Fact) -> Receipt:
         """Take facts that belong together, written all or none; the receipt is done when they are committed.
@@ -124,6 +140,8 @@ class Writer:
             self._urgent = True
             self._work.notify()
         end.result()
+        if self._detour is not None:
+            self._detour.flush()
 
     def close(self) -> None:
         """Write what waits and end the thread; safe to call twice.
@@ -131,7 +149,7 @@ class Writer:
         Raises
         ------
         LedgerUnavailable
-            If the database is away; the message counts the facts that are lost.
+            If neither database nor journal take what waits; the message counts the facts that are lost.
         """
         atexit.unregister(self._close_at_exit)
         with self._lock:
@@ -139,6 +157,8 @@ class Writer:
             self._work.notify()
             self._settled.notify_all()
         self._thread.join()
+        if self._detour is not None:
+            self._detour.close()
         lost, self._n_facts = self._n_facts, 0
         if lost:
             raise LedgerUnavailable(f"{lost} facts were not written: {self._failure}")
@@ -152,12 +172,13 @@ class Writer:
     def _run(self) -> None:
         while batch := self._next():
             try:
-                self._write(batch, careful=self._failure is not None)
-            except _AWAY as error:
+                outcomes = self._written(batch)
+            except AWAY as error:
                 if not self._hold(error):
                     return
             else:
                 self._failure, self._pause_s = None, _FIRST_PAUSE_S
+                self._settle(batch, outcomes)
 
     def _next(self) -> list[Receipt]:
         """Wait for a group and return it, still in line; nothing once the writer is closed and all is written."""
@@ -177,37 +198,18 @@ class Writer:
     def _group_is_due(self) -> bool:
         return self._n_facts >= self._group or self._urgent or self._closing
 
-    def _write(self, batch: Sequence[Receipt], *, careful: bool) -> None:
-        """Commit and settle a batch; one that the database refuses is halved until what is wrong stands alone."""
+    def _written(self, batch: Sequence[Receipt]) -> Outcomes:
+        """Write a batch to the database or, while it is away, to the journal."""
+        facts = [receipt.facts for receipt in batch]
+        if self._detour is None:
+            return self._committer.commit(facts, careful=self._failure is not None)
+        journaled = self._detour.take(facts)
+        if journaled is not None:
+            return journaled
         try:
-            outcomes = self._commit(batch, careful=careful)
-        except _AWAY:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one fact must not lose its neighbours
-            if not careful:
-                self._write(batch, careful=True)
-            elif len(batch) == 1:
-                self._settle(batch, [_refusal(error)])
-            else:
-                half = len(batch) // 2
-                self._write(batch[:half], careful=True)
-                self._write(batch[half:], careful=True)
-        else:
-            self._settle(batch, outcomes)
-
-    def _commit(self, submissions: Sequence[Receipt], *, careful: bool) -> list[OptimizerError | None]:
-        batch = Batch(
-            self._rule_of,
-            keep_features=self._keep_features,
-            known_decisions=self._known_decisions,
-            careful=careful,
-        )
-        with self._database.writing() as connection:
-            outcomes = batch.write(connection, self._statements, [s.facts for s in submissions])
-        if len(self._known_decisions) > _KNOWN_DECISIONS:
-            self._known_decisions.clear()
-        self._known_decisions.update(batch.decisions)
-        return outcomes
+            return self._committer.commit(facts, careful=self._failure is not None)
+        except AWAY as error:
+            return self._detour.begin(facts, error)
 
     def _settle(self, batch: Sequence[Receipt], outcomes: Sequence[OptimizerError | None]) -> None:
         """Take a batch out of the line and tell its callers."""
@@ -243,12 +245,3 @@ class Writer:
             self._work.wait_for(lambda: self._closing, timeout=self._pause_s)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
         return True
-
-
-def _refusal(error: Exception) -> OptimizerError:
-    """Return why one submission is refused, without any of its values."""
-    if isinstance(error, OptimizerError):
-        return error
-    refusal = LedgerError(f"the ledger refuses a fact ({type(error).__name__})")
-    refusal.__cause__ = error
-    return refusal
