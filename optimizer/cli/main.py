@@ -15,6 +15,7 @@ from optimizer.cli.calls import explain, rate, select
 from optimizer.cli.config import config
 from optimizer.cli.demo import demo
 from optimizer.cli.fake_gateway import fake_gateway
+from optimizer.cli.keys import keys
 from optimizer.cli.ledger import db, rebuild, verify
 from optimizer.cli.prices import prices
 from optimizer.cli.replay import replay
@@ -49,6 +50,7 @@ for command in (
     explain,
     report,
     budgets,
+    keys,
     verify,
     rebuild,
     db,
