@@ -115,6 +115,7 @@ class Learner:
         self._pacer = Pacer()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
+        self.refreshed: Callable[[datetime], None] = lambda _: None  # told of every refresh
         self._reader.refresh()
         self._prices.read(clock())
         self.view = self._view(None)
@@ -135,6 +136,7 @@ class Learner:
             if (now - self._rolled_up_at).total_seconds() > _ROLL_UP_S:
                 self._rolled_up_at = now
                 roll_up(self._database, now)
+        self.refreshed(now)
 
     def _view(self, before: View | None) -> View:
         now = self._clock()

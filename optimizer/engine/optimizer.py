@@ -13,11 +13,12 @@ from optimizer.domain import Attempt, Candidate, CostTier, Feedback, Request, Us
 from optimizer.engine.choosing import Chooser, candidate_of
 from optimizer.engine.learning import NOBODY, Learner, View
 from optimizer.engine.outcome import as_usage, checked_amount, checked_rating, checked_word, cost_of
-from optimizer.engine.pacing import Spend, limit_uses
+from optimizer.engine.pacing import Spend
 from optimizer.engine.recent import Recent, Sessions
 from optimizer.engine.requests import request_of
 from optimizer.engine.segmenters import Segmenters
 from optimizer.engine.snapshot import Snapshot
+from optimizer.engine.told import Told
 from optimizer.errors import InvalidRequest, UnknownMetric
 from optimizer.ledger.batch import Fact
 from optimizer.ledger.calls import StoredCall, read_call
@@ -73,6 +74,7 @@ class Optimizer:
         self.clock = clock
         self._recent: Recent[str, Selection] = Recent()
         self._sessions = Sessions(database)
+        self._told = Told.of(settings, catalog, self._recent)
         self.origin = origin or Origin()
         segmenters = Segmenters.load(settings, self.origin.folder)
         self._learner = Learner(settings, catalog, database, segmenters, clock=clock, source=self.origin.name)
@@ -80,10 +82,12 @@ class Optimizer:
         ttl_s = max(TTL_S, settings.routing.deadline_seconds + 60.0)
         self.purse = Purse(database, spending_limits(settings), clock=clock, ttl_s=ttl_s)
         self._writer = Writer(database, settings.reward_rule, durability=settings.durability)
+        self._learner.refreshed = lambda at: self._told.refreshed(at, self._writer.n_journaled + self.purse.n_journaled)
+        self._learner.refreshed(clock())
         uniform = (rng or random.SystemRandom()).random
         self._chooser = Chooser(settings.flags, self._sessions, uniform, clock)
         if self.purse.limited:
-            self.pace_by(lambda: limit_uses(self.purse.status()))
+            self.pace_by(self._told.spend(self.purse))
         if background:
             self._learner.start()
 
@@ -221,13 +225,11 @@ class Optimizer:
     def keep(self, selection: Selection, *facts: Fact) -> Receipt:
         """Hand a choice, and what is known of the call already, to the ledger's writer."""
         self._recent.keep(selection.call_id, selection)
-        session_id = selection.request.session_id
-        if session_id is None or selection.propensity is None:
-            return self._writer.submit(selection, *facts)
-        return self._writer.submit(selection, *self._sessions.kept(session_id, selection), *facts)
+        return self.tell(selection, *self._sessions.kept(selection), *facts)
 
     def tell(self, *facts: Fact) -> Receipt:
         """Hand attempts, ratings and the like to the ledger's writer; they are written together or not at all."""
+        self._told.facts(facts)
         return self._writer.submit(*facts)
 
     # What came of it
@@ -286,7 +288,7 @@ class Optimizer:
             cost_nano_usd=cost,
             cost_source=source,
         )
-        self._settle(self._writer.submit(made))
+        self._settle(self.tell(made))
         if cost is not None:
             self.purse.charge(selection.use_case, selection.request.tenant, cost)
         return made
@@ -317,7 +319,7 @@ class Optimizer:
         metrics = self._learner.view.route(self._selected(call_id).use_case).settings.metrics
         if metric is not None and metric not in metrics.names:
             raise UnknownMetric(metric, metrics.names)
-        self._settle(self._writer.submit(Feedback(call_id, metric or metrics.quality, rater, value, self.clock())))
+        self._settle(self.tell(Feedback(call_id, metric or metrics.quality, rater, value, self.clock())))
 
     def _selected(self, call_id: str) -> Selection:
         return self._recent.get(call_id) or self.call(call_id).selection

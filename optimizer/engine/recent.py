@@ -60,8 +60,11 @@ class Sessions:
             self._models.keep((use_case, session_id), found)
         return found
 
-    def kept(self, session_id: str, selection: Selection) -> tuple[SessionChoice, ...]:
+    def kept(self, selection: Selection) -> tuple[SessionChoice, ...]:
         """Keep what a session drew; return what the ledger must remember: its first model, or the one it moved to."""
+        session_id = selection.request.session_id
+        if session_id is None or selection.propensity is None:
+            return ()
         key = selection.use_case, session_id
         before = self._models.get(key)
         if selection.drawn_model_id == before:
