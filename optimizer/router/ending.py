@@ -19,6 +19,7 @@ from optimizer.router.bill import cost_of_part
 from optimizer.router.call import Call
 from optimizer.router.course import Stop
 from optimizer.router.reply import Reply
+from optimizer.router.streaming import OpenStream
 
 RATER = "check"  # of ratings that come for free
 
@@ -38,7 +39,7 @@ class Ending:
         self, call: Call, served: Served[Any], reply: ChatReply, ttft_ms: float | None = None
     ) -> tuple[Reply, Receipt | None]:
         """Return the caller's reply, and the receipt of what was put down; None where the ledger is away."""
-        stop = self._who_served(call, served.trial.stop, reply)
+        stop = self._who_served(call, served.trial.stop, reply.model)
         self._breakers.succeeded(served.trial.permit)
         if reply.usage is not None and stop is served.trial.stop:
             self._estimator.learn(stop.model_id, call.features, reply.usage.input_tokens)
@@ -67,6 +68,12 @@ class Ending:
         degraded_by = _degraded_by(call, stop)
         return Reply(body, call.selection, tuple(call.attempts), latency_ms, ttft_ms, degraded_by), receipt
 
+    def begun(self, call: Call, served: Served[OpenStream]) -> tuple[str, str | None]:
+        """Return which model serves a stream that has begun, and whether as a fallback."""
+        named = next((chunk.model for chunk in served.value.first if chunk.model), None)
+        stop = self._who_served(call, served.trial.stop, named)
+        return stop.model_id, _degraded_by(call, stop)
+
     def _bill(self, call: Call, stop: Stop, reply: ChatReply) -> tuple[Usage | None, int | None, CostSource]:
         """Return usage and cost; where the reply does not say, both are estimated, and marked so."""
         if reply.usage is not None or reply.cost_usd is not None:
@@ -75,9 +82,9 @@ class Ending:
         return cost_of_part(stop.candidate, input_tokens, estimate_output(reply.content))
 
     @staticmethod
-    def _who_served(call: Call, stop: Stop, reply: ChatReply) -> Stop:
+    def _who_served(call: Call, stop: Stop, model: str | None) -> Stop:
         """Return the stop that really served: a gateway that failed over by itself says to whom."""
-        stand_in = call.stand_ins.get(reply.model or "")
+        stand_in = call.stand_ins.get(model or "")
         return stop if stand_in is None else Stop(stand_in, "fallback_model")
 
     def _free(self, call: Call, body: Mapping[str, Any], at: datetime) -> list[Feedback]:

@@ -55,10 +55,10 @@ class Line:
             return
         if self._loop is not None and not self._loop.is_closed():
             raise OptimizerError("this router is in use by another event loop; open one for each, or a SyncRouter")
-        self._loop = loop
         self.clients = open_gateways(self._optimizer.settings)
         if not self.clients:
             raise NoGateway
+        self._loop = loop
         checks = self._optimizer.settings.routing.health_checks
         self._checker = HealthChecker(
             self._check, tuple(self.clients), settings=checks, breakers=self.breakers, rng=self._rng

@@ -129,11 +129,20 @@ class ReplyStream:
 
     Leave the iteration early through `async with` or `aclose`, so that the connection ends at once; what was received
     until then is costed.
+
+    Attributes
+    ----------
+    selection : Selection or None
+        None before the first chunk.
+    model, degraded_by : str or None
+        Who serves, and whether as a fallback, as `Reply` has them; known from the first chunk on.
     """
 
     def __init__(self, chunks: AsyncGenerator[Chunk, None]) -> None:
         self._chunks = chunks
         self.selection: Selection | None = None
+        self.model: str | None = None
+        self.degraded_by: str | None = None
         self.whole: Reply | None = None
 
     @property

@@ -31,6 +31,7 @@ from optimizer.router.many import complete_many
 from optimizer.router.reply import Chunk, Reply, ReplyStream
 from optimizer.router.streaming import Reception, open_stream, received
 
+_ARGUMENTS = {*HINTS, "deadline_s", "extra_body"}
 # Hints that leave it open which reply is right.
 _NOT_ASKED_FOR = {"session_id", "tags", "expected_output_tokens", "context_tokens"}
 
@@ -98,6 +99,7 @@ class Router:
             `objective`, `cost_tier`, `session_id`, `tenant`, `tags`, `features`, `max_cost_usd`,
             `expected_output_tokens`, and `context_tokens` where the length is known; `deadline_s` for the whole call;
             all else goes into the body as it is: `max_tokens`, `temperature`, `tools`, `response_format` and so on.
+            So does what `extra_body` holds, whatever its fields are called.
 
         Raises
         ------
@@ -182,9 +184,10 @@ class Router:
 
     def _asked(self, messages: Messages, use_case: str | None, options: Mapping[str, Any]) -> Asked:
         hints = {name: options[name] for name in HINTS if options.get(name) is not None}
-        body = {name: value for name, value in options.items() if name not in HINTS and name != "deadline_s"}
+        body = {name: value for name, value in options.items() if name not in _ARGUMENTS}
         if strange := _misspelt(body):
             raise InvalidRequest(*strange)
+        body |= options.get("extra_body") or {}
         use_case = use_case or self.optimizer.settings.default_use_case
         if use_case is None:
             raise InvalidRequest("use_case", "name one: the settings have no default_use_case")
@@ -251,13 +254,14 @@ class Router:
             found = self._cache.get(key)
             if found is not None:
                 stream.whole = self._reused(wanted, found, "cache")
-                stream.selection = stream.whole.selection
+                stream.selection, stream.model = stream.whole.selection, found.model
                 yield Chunk.whole(found.body)
                 return
         call = await self._begun(wanted, streamed=True)
         stream.selection = call.selection
         served = await self._attempts.serve(call, open_stream)
         stream.selection = call.selection
+        stream.model, stream.degraded_by = self._ending.begun(call, served)
         reception = Reception(served.value, call.restoration)
         async with aclosing(received(call, served, self._attempts, reception)) as chunks:
             async for chunk in chunks:

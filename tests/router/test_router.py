@@ -51,6 +51,14 @@ def test_the_ledger_has_the_call_and_its_attempt(opened: Opened) -> None:
     assert stored.attempts[0].served
 
 
+def test_an_extra_body_goes_on_whatever_its_fields_are_called(opened: Opened, fake: FakeServer) -> None:
+    """`tenant` is a hint of ours, and `models` so near to one that it looks misspelt."""
+    opt = opened(QUALITY)
+    reply = complete(opt, model=DEAR, extra_body={"tenant": "acme", "models": ["a"], "max_tokens": 9})
+    assert fake.requests[-1].body.items() >= {"tenant": "acme", "models": ["a"], "max_tokens": 9}.items()
+    assert reply.selection.request.tenant is None
+
+
 def test_the_body_arrives_as_it_was_given(opened: Opened, fake: FakeServer) -> None:
     opt = opened(QUALITY)
     complete(opt, model=MIDDLE, max_tokens=50, user="u1", stop=["x"])
@@ -105,8 +113,13 @@ def test_a_wrong_argument_is_named_and_nothing_is_sent(
 
 def test_without_a_key_the_error_says_how_to_get_one(opened: Opened) -> None:
     opt = opened(QUALITY, PORTKEY_API_KEY="", PORTKEY_BASE_URL="", OPENROUTER_API_KEY="", OPENROUTER_BASE_URL="")
-    with pytest.raises(NoGateway, match="PORTKEY_API_KEY"):
-        complete(opt)
+
+    async def twice(router: Router) -> None:
+        for _ in range(2):
+            with pytest.raises(NoGateway, match="PORTKEY_API_KEY"):
+                await router.complete(HELLO)
+
+    run(opt, twice)
 
 
 def test_a_prompt_too_long_for_everybody_is_refused_before_it_is_sent(opened: Opened, fake: FakeServer) -> None:
