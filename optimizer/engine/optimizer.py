@@ -269,7 +269,7 @@ class Optimizer:
         UnknownCall, InvalidRequest
             If there is no such call, or a value is out of range; the error names it.
         """
-        selection = call if isinstance(call, Selection) else self._selected(call)
+        selection = call if isinstance(call, Selection) else self.selected(call)
         candidate = self._who_served(selection, model)
         tokens = as_usage(usage)
         cost, source = cost_of(candidate, tokens, checked_amount("cost_usd", cost_usd))
@@ -316,12 +316,13 @@ class Optimizer:
     def _give(self, call_id: str, value: float | None, metric: str | None, rater: str) -> None:
         if not rater or len(rater) > 200:
             raise InvalidRequest("rater", "a name of 1 to 200 characters")
-        metrics = self._learner.view.route(self._selected(call_id).use_case).settings.metrics
+        metrics = self._learner.view.route(self.selected(call_id).use_case).settings.metrics
         if metric is not None and metric not in metrics.names:
             raise UnknownMetric(metric, metrics.names)
         self._settle(self.tell(Feedback(call_id, metric or metrics.quality, rater, value, self.clock())))
 
-    def _selected(self, call_id: str) -> Selection:
+    def selected(self, call_id: str) -> Selection:
+        """Return how a call was decided, from memory where it is recent; `UnknownCall` if it is nowhere."""
         return self._recent.get(call_id) or self.call(call_id).selection
 
     def _who_served(self, selection: Selection, model: str | None) -> Candidate:

@@ -120,6 +120,18 @@ def recent_calls(
     return [found[call_id] for call_id in wanted]
 
 
+def latest_call_of_session(database: Database, session_id: str, *, tenant: str | None = None) -> str | None:
+    """Return the id of a session's latest call, where a tenant is named of that tenant's; None where it has none."""
+    query = select(calls.c.call_id).where(calls.c.session_id == session_id)
+    if tenant is not None:
+        query = query.where(calls.c.tenant == tenant)
+    with database.reading() as connection:
+        found: str | None = connection.scalar(
+            query.order_by(calls.c.decided_at_us.desc(), calls.c.call_id.desc()).limit(1)
+        )
+    return found
+
+
 def _read_all(connection: Connection, call_ids: list[str]) -> Iterator[StoredCall]:
     for begin in range(0, len(call_ids), _AT_ONCE):
         yield from _read(connection, call_ids[begin : begin + _AT_ONCE])

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from optimizer.decision.credit import bin_upper_ms, latency_bin
 from optimizer.domain import Request
-from optimizer.ledger.calls import read_call, recent_calls
+from optimizer.ledger.calls import latest_call_of_session, read_call, recent_calls
 from optimizer.ledger.database import Database
 from optimizer.ledger.totals import MeanRating, Totals, count_calls, latency_percentiles, totals_between
 from optimizer.ledger.writer import Writer
@@ -98,3 +98,16 @@ def test_calls_are_counted_all_or_with_exactly_these_tags(database: Database, wr
     assert count_calls(database) == 3
     assert count_calls(database, tags={"b": "ü", "a": "1"}) == 1
     assert count_calls(database, tags={"a": "2"}) == 0
+
+
+def test_a_sessions_latest_call_is_found_of_any_tenant_or_of_one(database: Database, writer: Writer) -> None:
+    def of(tenant: str, session: str = "s") -> Request:
+        return Request(use_case="chat", context_tokens=1, session_id=session, tenant=tenant)
+
+    asked = {"a": of("acme"), "b": of("bolt"), "c": of("acme", "other")}
+    for minute, (call_id, request) in enumerate(asked.items()):
+        writer.submit(make_selection(call_id, at=NOON + timedelta(minutes=minute), request=request))
+    writer.flush()
+    assert latest_call_of_session(database, "s") == "b"
+    assert latest_call_of_session(database, "s", tenant="acme") == "a"
+    assert latest_call_of_session(database, "none") is None
