@@ -20,6 +20,7 @@ from optimizer.cli.ledger import db, rebuild, verify
 from optimizer.cli.prices import prices
 from optimizer.cli.replay import replay
 from optimizer.cli.report import report
+from optimizer.cli.serve import serve
 from optimizer.errors import OptimizerError
 
 TRACEBACK = "OPTIMIZER_TRACEBACK"  # set: an unforeseen error is raised as it is
@@ -43,6 +44,7 @@ def cli() -> None:
 
 for command in (
     demo,
+    serve,
     fake_gateway,
     ask,
     select,
