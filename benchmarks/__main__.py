@@ -8,6 +8,7 @@ BENCHMARKS = {
     "ledger_throughput": "the ledger next to the bare driver",
     "token_estimates": "token estimates next to real tokenizers",
     "limit_race": "processes that are killed at random keep a spending limit together",
+    "coverage": "how often the intervals of off-policy estimates hold",
     "figures": "quality and savings on recorded data, through the production replay",
 }
 

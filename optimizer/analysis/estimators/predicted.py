@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from optimizer.analysis.estimators.logged import LoggedCalls
 from optimizer.analysis.estimators.outcomes import OutcomeSums
-from optimizer.analysis.estimators.rated import fit_chance
+from optimizer.analysis.estimators.rated import design_of, fit_chance
 from optimizer.decision.belief import BoolArray, FloatArray
 
 N_BLOCKS = 20
@@ -92,11 +92,12 @@ def _chances(calls: LoggedCalls, n_arms: int, features: FloatArray, edges: list[
     chance = np.ones((calls.n_calls, n_arms))
     if calls.rated.all():
         return chance
-    drawn, found = np.eye(n_arms)[calls.arm[calls.draw]], None
-    known = np.column_stack([np.eye(int(calls.context.max()) + 1)[calls.context], features])
+    arms, contexts = (calls.arm[calls.draw], n_arms), (calls.context, int(calls.context.max()) + 1)
+    design, found = design_of((arms, contexts), features), None
+    nobody = design_of((contexts,), features)
     for start, stop in pairwise(edges[1:]):
         seen = slice(max(0, start - _MOST_FITTED), start)
-        found = fit_chance(np.column_stack([drawn[seen], known[seen]]), calls.rated[seen], found)
-        odds = known[start:stop] @ found[n_arms + 1 :]
-        chance[start:stop] = expit(found[0] + found[1 : n_arms + 1] + odds[:, None])
+        found = fit_chance(design[seen], calls.rated[seen], found)
+        elsewhere = nobody[start:stop] @ np.delete(found, np.arange(1, n_arms + 1))
+        chance[start:stop] = expit(elsewhere[:, None] + found[1 : n_arms + 1])
     return np.maximum(chance, LEAST_CHANCE)

@@ -28,12 +28,15 @@ class ConfidenceSequence:
         Position of the first call of the session that each look adds.
     low, high : ndarray, shape (n_looks,)
         Only ever closer together.
+    passed_over : float
+        Share of the sessions that say nothing. Where that hangs on the context, the limits are of the rest's mix.
     """
 
     method: str
     call: IntArray
     low: FloatArray
     high: FloatArray
+    passed_over: float
 
 
 def confidence_sequence(
@@ -78,7 +81,8 @@ def confidence_sequence(
         _lower_limits(_per_unit(calls, _corrected(scaled, target, ahead, mirrored), counted)[order], log_odds)
         for mirrored in (False, True)
     )
-    return ConfidenceSequence(_METHOD, heads, least + (most - least) * lower, most - (most - least) * upper)
+    low, high = least + (most - least) * lower, most - (most - least) * upper
+    return ConfidenceSequence(_METHOD, heads, low, high, 1.0 - heads.size / calls.n_units)
 
 
 _METHOD = (

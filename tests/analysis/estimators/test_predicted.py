@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from optimizer.analysis.estimators import predicted
 from optimizer.analysis.estimators.outcomes import OutcomeSums
-from optimizer.analysis.estimators.rated import fit_chance
+from optimizer.analysis.estimators.rated import design_of, fit_chance
 from tests.analysis.estimators.logs import drawn_log
 
 UNEVEN = np.array([[0.7, 0.3], [0.2, 0.8]])
@@ -68,15 +68,15 @@ def test_sums_of_parts_are_the_sums_of_all() -> None:
 def test_the_chance_of_a_rating_has_no_gradient_left() -> None:
     """At the maximum of the penalised likelihood Xᵀ(r − p) = penalty·β: 1 for columns, all but 0 for the intercept."""
     rng = np.random.default_rng(7)
-    columns = rng.normal(size=(500, 2))
-    rated = rng.random(500) < 1.0 / (1.0 + np.exp(1.0 - columns[:, 0]))
-    found = fit_chance(columns, rated)
-    design = np.column_stack([np.ones(500), columns])
-    chance = 1.0 / (1.0 + np.exp(-design @ found))
-    assert_allclose(design.T @ (rated - chance), np.array([1e-3, 1.0, 1.0]) * found, atol=1e-2)
+    features, codes = rng.normal(size=(500, 2)), rng.integers(0, 3, 500)
+    rated = rng.random(500) < 1.0 / (1.0 + np.exp(1.0 - features[:, 0] - 0.5 * (codes == 2)))
+    found = fit_chance(design_of(((codes, 3),), features), rated)
+    dense = np.column_stack([np.ones(500), np.eye(3)[codes], features])
+    chance = 1.0 / (1.0 + np.exp(-dense @ found))
+    assert_allclose(dense.T @ (rated - chance), np.array([1e-3, 1.0, 1.0, 1.0, 1.0, 1.0]) * found, atol=1e-2)
 
 
 @pytest.mark.parametrize("all_or_none", [True, False])
 def test_a_rating_that_never_varies_is_fitted_all_the_same(all_or_none: bool) -> None:
-    found = fit_chance(np.ones((50, 1)), np.full(50, all_or_none))
+    found = fit_chance(design_of((), np.ones((50, 1))), np.full(50, all_or_none))
     assert np.isfinite(found).all()

@@ -70,7 +70,9 @@ def test_a_session_is_one_look() -> None:
 
 def test_nothing_is_looked_at_where_the_target_could_not_be_drawn() -> None:
     calls = logged(np.zeros(50, dtype=np.intp), np.tile([1.0, 0.0], (50, 1)), np.ones(50))
-    assert confidence_sequence(calls, same_everywhere(calls, [0.0, 1.0])).low.size == 0
+    found = confidence_sequence(calls, same_everywhere(calls, [0.0, 1.0]))
+    assert found.low.size == 0
+    assert found.passed_over == 1.0
 
 
 def test_rewards_outside_the_bounds_are_refused() -> None:
