@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -14,6 +14,7 @@ from optimizer.errors import InvalidRequest
 from tests.analysis.estimators.logs import drawn_log, logged, same_everywhere
 
 ANY = Options(min_ess=0.0)
+FEW = settings(max_examples=25, deadline=None)
 UNEVEN = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3]])
 MEANS = np.array([[0.9, 0.6, 0.4], [0.8, 0.7, 0.1]])
 
@@ -66,6 +67,7 @@ def test_ips_and_snips_are_those_of_vw_estimators(seed: int) -> None:
     assert_allclose([ours.low, ours.high], theirs[2].get(0.05), atol=2e-3)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 1.0), min_size=40, max_size=80))
 def test_on_its_own_policy_every_estimate_is_the_mean(rewards: list[float]) -> None:
     """Weights of 1; the robust one sees one context, and leaves out the first calls, which only teach."""
@@ -86,6 +88,7 @@ def _every(calls: LoggedCalls, target: np.ndarray) -> dict[str, Estimate]:
     return {"ips": ips(calls, target, ANY), "snips": snips(calls, target, ANY), "dm": modelled, "dr": robust}
 
 
+@FEW
 @given(st.integers(0, 30), st.floats(0.01, 1e4))
 def test_another_unit_scales_every_estimate(seed: int, unit: float) -> None:
     """Dollars or cents: value and limits are multiplied, and nothing else happens."""
@@ -97,6 +100,7 @@ def test_another_unit_scales_every_estimate(seed: int, unit: float) -> None:
         assert_allclose([after[name].value, after[name].low, after[name].high], scaled, rtol=1e-6)
 
 
+@FEW
 @given(st.integers(0, 30), st.floats(-5.0, 5.0))
 def test_a_shift_moves_all_but_ips_along(seed: int, shift: float) -> None:
     """IPS alone is not indifferent to where 0 is: it counts weights that do not sum to the number of calls."""
@@ -108,6 +112,7 @@ def test_a_shift_moves_all_but_ips_along(seed: int, shift: float) -> None:
         assert_allclose([after[name].value, after[name].low, after[name].high], moved, atol=1e-6)
 
 
+@FEW
 @given(st.integers(0, 30), st.randoms(use_true_random=False))
 def test_the_order_inside_a_block_does_not_matter(seed: int, random) -> None:
     """400 calls are 20 blocks of 20: each may be shuffled, for predictions come from the blocks before it."""

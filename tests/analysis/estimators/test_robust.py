@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.analysis.estimators import LoggedCalls, Options, Predicted, doubly_robust, ips
@@ -34,6 +34,7 @@ def test_it_is_unbiased_over_every_log_there_can_be_with_any_model() -> None:
     assert total == pytest.approx(0.5)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50))
 def test_with_a_perfect_model_it_has_the_models_value(seed: int) -> None:
     """Rewards without noise: nothing is corrected, and only the mix of contexts is uncertain."""
