@@ -7,7 +7,10 @@ import numpy as np
 
 from optimizer.decision.belief import BoolArray, FloatArray, IntArray, RatingSums
 from optimizer.decision.cost import UsageSums, expected_cost
+from optimizer.decision.drift import SCANNED_S, Alarm, Buckets, alarms_in, changed_since, weight_before
+from optimizer.decision.evidence import FINE_S, QUALITY
 from optimizer.decision.price import Pace
+from optimizer.simulation.history import PAST, History
 from optimizer.simulation.stream import Stream
 
 BUCKETS_PER_HOUR = 4
@@ -93,23 +96,22 @@ class Knowledge:
         self._clock = clock
         half_life = clock.half_life_buckets
         self._ratings = Faded((3, *stream.shape), half_life)
+        self._history = History((3, *stream.shape))
         self._usage = Faded((6, *stream.shape), half_life)
         self._traffic = Faded((len(stream.row_context),), half_life)
-        self.bucket = 0
+        self.bucket, self.call = 0, 0
+        self.alarms: list[tuple[int, Alarm]] = []
         self.pace = Pace()
         self._take_prior()
 
     def advance(self, call: int) -> None:
         """Turn the clock to a call."""
+        self.call = call
         self.bucket = int(self._clock.bucket(call))
 
     def take_ratings(self, prompts: IntArray, arms: IntArray, calls: IntArray) -> None:
         """Add the ratings of served prompts, in the buckets of their calls."""
-        reward = self._stream.quality[prompts, arms]
-        weight = self._ratings.weight(self._clock.bucket(calls))
-        context = self._stream.context[prompts]
-        for position, value in enumerate((np.ones_like(reward), reward, reward**2)):
-            self._ratings.add((position, context, arms), weight * value)
+        self._take_ratings(prompts, arms, self._clock.bucket(calls))
 
     def take_replies(self, prompts: IntArray, arms: IntArray, calls: IntArray) -> None:
         """Add what served calls used and cost."""
@@ -120,9 +122,26 @@ class Knowledge:
         """Note what some calls cost against what was promised for each."""
         self.pace = self.pace.after(n, paid_usd, usd_per_call)
 
+    def watch(self) -> None:
+        """Look for drift in the ratings so far; alarms are kept, with the call before which they were raised."""
+        numbers, sums = self._history.since(self.bucket - SCANNED_S // FINE_S)
+        buckets = Buckets(numbers * FINE_S, sums[:, 0], sums[:, 1], sums[:, 2])
+        known = [alarm for _, alarm in self.alarms]
+        found = alarms_in({QUALITY: buckets}, self._stream.models, known)
+        self.alarms += ((self.call, alarm) for alarm in found)
+
     @property
     def ratings(self) -> RatingSums:
-        """Faded ratings of every cell."""
+        """Faded ratings of every cell; those before a model's latest alarm weigh less."""
+        sums = self._ratings.read(self.bucket)
+        if self.alarms:
+            before = self._before_alarms()
+            sums = np.maximum(sums - (1.0 - weight_before(before[0].sum(axis=0))) * before, 0.0)
+        return RatingSums(sums[0], sums[1], sums[2], self._stream.context_use_case)
+
+    @property
+    def given(self) -> RatingSums:
+        """Faded ratings of every cell, whatever was alarmed: what was given stays given."""
         n, total, square = self._ratings.read(self.bucket)
         return RatingSums(n, total, square, self._stream.context_use_case)
 
@@ -146,6 +165,21 @@ class Knowledge:
         )
         return Outlook(rows, position[stream.row[prompts]], context, _known(cost), traffic / traffic.sum())
 
+    def _before_alarms(self) -> FloatArray:
+        """Return the faded ratings before each model's latest alarm, shape (3, n_contexts, n_models)."""
+        since_s = changed_since((alarm for _, alarm in self.alarms), "quality")
+        changed = np.array([since_s.get(model, PAST * FINE_S) // FINE_S for model in self._stream.models])
+        ages = self.bucket - np.maximum(np.arange(PAST, self.bucket + 1), 0)
+        return self._history.before(changed, np.exp2(-ages / self._clock.half_life_buckets))
+
+    def _take_ratings(self, prompts: IntArray, arms: IntArray, buckets: IntArray) -> None:
+        reward = self._stream.quality[prompts, arms]
+        weight = self._ratings.weight(np.maximum(buckets, 0))
+        context = self._stream.context[prompts]
+        for position, value in enumerate((np.ones_like(reward), reward, reward**2)):
+            self._ratings.add((position, context, arms), weight * value)
+            self._history.add(buckets, (position, context, arms), value)
+
     def _take_usage(self, prompts: IntArray, arms: IntArray, weight: FloatArray) -> None:
         stream, context = self._stream, self._stream.context[prompts]
         said = stream.context_tokens[prompts]
@@ -166,12 +200,12 @@ class Knowledge:
             self._usage.add((position, context, arms), value)
 
     def _take_prior(self) -> None:
-        """Take past ratings as calls of the first bucket, each prompt once in the traffic."""
+        """Take past ratings as calls just before the first bucket, each prompt once in the traffic."""
         prompts = np.arange(self._stream.n_prior)
-        first = np.zeros_like(prompts)
+        past = np.full_like(prompts, PAST)
         for arm in np.flatnonzero(~np.isnan(self._stream.quality[prompts]).all(axis=0)) if len(prompts) else ():
             arms = np.full_like(prompts, arm)
-            self.take_ratings(prompts, arms, first)
+            self._take_ratings(prompts, arms, past)
             self._take_usage(prompts, arms, np.ones(len(prompts)))
         self._traffic.add((self._stream.row[prompts],), np.ones(len(prompts)))
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from optimizer.decision.belief import FloatArray, IntArray
 from optimizer.decision.choice import draw
+from optimizer.decision.drift import Alarm
 from optimizer.domain import Objective
 from optimizer.simulation.knowledge import Clock, Knowledge
 from optimizer.simulation.stream import Stream, blocks, served_order
@@ -66,11 +67,14 @@ class Played:
         1 for the arm that served; fractions where a bound mixes.
     decision_s : ndarray, shape (n_calls,)
         Seconds that each decision took; the first after a refresh carries it. Empty for bounds, which decide nothing.
+    alarms : tuple of (int, Alarm)
+        Each with the call before which it was raised.
     """
 
     prompts: IntArray
     shares: FloatArray
     decision_s: FloatArray
+    alarms: tuple[tuple[int, Alarm], ...] = ()
 
 
 class Policy(Protocol):
@@ -110,7 +114,7 @@ def play(stream: Stream, policy: Policy, objective: Objective, settings: ReplayS
         _settle(known, stream, objective, order[block], arms[block], block.start)
     served = np.zeros((len(order), len(stream.models)))
     served[np.arange(len(order)), arms] = 1.0
-    return Played(order, served, decision_s)
+    return Played(order, served, decision_s, tuple(known.alarms))
 
 
 def _deliver(known: Knowledge, policy: Policy, prompts: IntArray, arms: IntArray, calls: IntArray) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from optimizer.decision.belief import FloatArray
+from optimizer.decision.drift import Alarm
 from optimizer.domain import Objective
 from optimizer.simulation.replay import Played
 from optimizer.simulation.stream import Stream
@@ -38,6 +39,8 @@ class SeedResult:
         Every table; use cases of the calls that count.
     decision_s : ndarray
         Seconds of every decision.
+    alarms : tuple of (int, Alarm)
+        In the order in which they were raised, each with the call before which it was.
     """
 
     means: Means
@@ -46,6 +49,7 @@ class SeedResult:
     per_table: Mapping[str, Means]
     per_use_case: Mapping[str, Means]
     decision_s: FloatArray
+    alarms: tuple[tuple[int, Alarm], ...] = ()
 
 
 def summarised(stream: Stream, played: Played, *, score_last: bool) -> SeedResult:
@@ -65,6 +69,7 @@ def summarised(stream: Stream, played: Played, *, score_last: bool) -> SeedResul
             for i in np.unique(use_case[counts]).tolist()
         },
         played.decision_s,
+        played.alarms,
     )
 
 
@@ -97,7 +102,11 @@ def over_seeds(stream: Stream, policy: str, objective: Objective, results: Seque
             name: _pooled([result.per_use_case[name] for result in results if name in result.per_use_case])
             for name in sorted({name for result in results for name in result.per_use_case})
         },
-        "alarms": [],
+        "alarms": [
+            {"model": alarm.model_id, "at_call": call, "direction": alarm.direction}
+            for result in results
+            for call, alarm in result.alarms
+        ],
         "decision_us_p50": float(np.percentile(timed, 50)) if timed.size else None,
         "decision_us_p99": float(np.percentile(timed, 99)) if timed.size else None,
     }

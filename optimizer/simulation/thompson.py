@@ -22,9 +22,10 @@ class Thompson:
 
     def shares(self, known: Knowledge, prompts: IntArray) -> FloatArray:
         """Return the propensities of each of `prompts`, shape (n_prompts, n_arms)."""
-        ratings, at = known.ratings, known.outlook(prompts)
-        situation = self._situation(ratings, at)
-        target = _target(situation, ratings, self._chain.objective, known.pace)
+        known.watch()
+        at = known.outlook(prompts)
+        situation = self._situation(known.ratings, at)
+        target = _target(situation, known.given, self._chain.objective, known.pace)
         made = decide(situation, self._chain, target=target, guess=self._price)
         self._price = made.price or 0.0
         return made.shares[at.of_block]
