@@ -10,6 +10,7 @@ from optimizer.analysis.report import make_report
 from optimizer.catalog import load_catalog
 from optimizer.engine.snapshot import Snapshot, make_snapshot
 from optimizer.errors import LedgerUnavailable
+from optimizer.ledger.alarms import read_alarms
 from optimizer.ledger.calls import StoredCall, recent_calls
 from optimizer.ledger.database import Database
 from optimizer.ledger.evidence import EvidenceReader
@@ -76,7 +77,7 @@ def read_book(ledger: str, config: str | Path | None = None) -> Book:
             database.where,
             at,
             make_report(database, settings, catalog, at),
-            make_snapshot(at, routes, reader.rows),
+            make_snapshot(at, routes, reader.rows, alarms=[raised.alarm for raised in read_alarms(database)]),
             tuple(outcomes_between(database, datetime.min.replace(tzinfo=at.tzinfo), at)),
             max(calls, key=_worth_explaining),
         )

@@ -75,6 +75,17 @@ class ObserveReport:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmReport:
+    """A model that is not what it was before `since`; `meaning` says how, in words."""
+
+    model_id: str
+    since: datetime
+    subject: str
+    direction: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
 class UseCaseReport:
     """One use case; what the settings say of it is None where they have it no more.
 
@@ -151,6 +162,7 @@ class Report:
     limits: tuple[LimitReport, ...] = ()
     judging: Figures | None = None
     breakers: tuple[BreakerState, ...] = ()
+    alarms: tuple[AlarmReport, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -166,6 +178,7 @@ class Report:
             "judging": self.judging and asdict(self.judging),
             "breakers": [_breaker_dict(state) for state in self.breakers],
             "limits": [asdict(limit) | {"ends_at": limit.ends_at.isoformat()} for limit in self.limits],
+            "alarms": [asdict(alarm) | {"since": alarm.since.isoformat()} for alarm in self.alarms],
         }
 
 

@@ -9,7 +9,15 @@ import numpy as np
 
 from optimizer.analysis.accounts import Accounts, BaselinePrices, observed_by_use_case
 from optimizer.analysis.advice import headlines, next_steps, paces, unrated
-from optimizer.analysis.parts import Figures, LimitReport, ModelReport, ObserveReport, Report, UseCaseReport
+from optimizer.analysis.parts import (
+    AlarmReport,
+    Figures,
+    LimitReport,
+    ModelReport,
+    ObserveReport,
+    Report,
+    UseCaseReport,
+)
 from optimizer.catalog import Catalog
 from optimizer.decision.evidence import QUALITY
 from optimizer.decision.pacing import LimitUse
@@ -18,6 +26,7 @@ from optimizer.engine.deciding import headline
 from optimizer.engine.pacing import limit_uses, outlooks, targets_of
 from optimizer.engine.snapshot import chain_of, make_snapshot
 from optimizer.errors import UnknownUseCase
+from optimizer.ledger.alarms import RaisedAlarm, read_alarms
 from optimizer.ledger.calls import recent_calls
 from optimizer.ledger.database import Database
 from optimizer.ledger.evidence import EvidenceReader
@@ -62,7 +71,9 @@ def make_report(
     prices = BaselinePrices(settings, catalog, routes)
     accounts = Accounts.of(outcomes_between(database, start, end, use_case=name), prices)
     observed = observed_by_use_case(observed_between(database, start, end, use_case=name))
-    learned = _learned(database, routes, limit_uses(limit_status(database, spending_limits(settings), now)), now)
+    alarms = read_alarms(database)
+    uses = limit_uses(limit_status(database, spending_limits(settings), now))
+    learned = _learned(database, routes, uses, now, alarms)
     by_use_case: dict[str, list[Totals]] = defaultdict(list)
     for each in totals:
         by_use_case[each.use_case].append(each)
@@ -89,6 +100,7 @@ def make_report(
         limits,
         _figures(judging, metrics) if judging else None,
         tuple(state for state in read_health(database) if state.state != "closed"),
+        _alarms(alarms, start, end, None if name is None else routes.by_use_case.get(name)),
     )
 
 
@@ -96,6 +108,18 @@ def _latest(database: Database, use_case: str | None, since: datetime | None, co
     """Return the id of the latest call that is a user's."""
     latest = recent_calls(database, use_case=use_case, since=since, limit=_LATEST)
     return next((call.selection.call_id for call in latest if call.selection.use_case in counted), None)
+
+
+def _alarms(
+    raised: Iterable[RaisedAlarm], start: datetime, end: datetime, route: Route | None
+) -> tuple[AlarmReport, ...]:
+    """Return the alarms raised in a period, of the candidates of a route where one is asked for."""
+    models = None if route is None else {candidate.model_id for candidate in route.candidates}
+    return tuple(
+        AlarmReport(each.alarm.model_id, each.since, each.alarm.subject, each.alarm.direction, str(each.alarm))
+        for each in raised
+        if start <= each.raised_at < end and (models is None or each.alarm.model_id in models)
+    )
 
 
 @dataclass(frozen=True)
@@ -107,10 +131,12 @@ class _Learned:
     limits: tuple[LimitReport, ...]
 
 
-def _learned(database: Database, routes: Routes, uses: Sequence[LimitUse], now: datetime) -> _Learned:
+def _learned(
+    database: Database, routes: Routes, uses: Sequence[LimitUse], now: datetime, alarms: Iterable[RaisedAlarm]
+) -> _Learned:
     reader = EvidenceReader(database)
     reader.refresh()
-    free = make_snapshot(now, routes, reader.rows)
+    free = make_snapshot(now, routes, reader.rows, alarms=[raised.alarm for raised in alarms])
     snapshot = replace(free, targets=targets_of(free, reader.rows, uses))
     n_ratings: Counter[str] = Counter()
     for key, sums in reader.rows.items():

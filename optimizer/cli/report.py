@@ -43,6 +43,10 @@ def report(app: App, since: datetime | None, until: datetime | None, use_case: s
 
 def _show(report: Report) -> None:
     _lines(report.headlines)
+    _lines(
+        f"Drift: {alarm.meaning}, since {alarm.since:%Y-%m-%d %H:%M} UTC; what it showed before weighs less."
+        for alarm in report.alarms
+    )
     if report.use_cases:
         _show_money(report)
         _show_quality(report)

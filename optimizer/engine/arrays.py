@@ -1,7 +1,7 @@
 """Evidence rows as arrays over contexts and models, faded to a moment."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from optimizer.decision.belief import FloatArray, IntArray, RatingSums
 from optimizer.decision.cost import UsageSums
 from optimizer.decision.credit import bin_upper_ms
+from optimizer.decision.drift import Alarm, changed_since, weight_before
 from optimizer.decision.evidence import (
     CACHED_TOKENS,
     CALLS,
@@ -96,14 +97,25 @@ _USUAL_FAILURES = 0.01
 _RECENT_S = DAY_S
 
 
-def gather(axes: Axes, routes: Mapping[str, Route], rows: Mapping[EvidenceKey, Sums], now_s: float) -> Arrays:
-    """Return the evidence as arrays, each bucket faded by 2^(−age/half-life) of its use case."""
+def gather(
+    axes: Axes,
+    routes: Mapping[str, Route],
+    rows: Mapping[EvidenceKey, Sums],
+    now_s: float,
+    *,
+    alarms: Collection[Alarm] = (),
+) -> Arrays:
+    """Return the evidence as arrays, each bucket faded by 2^(−age/half-life) of its use case.
+
+    Ratings, and counts of failures, from before the latest alarm on a model weigh less than those after it.
+    """
+    rated_since, failing_since = (changed_since(alarms, subject) for subject in ("quality", "failure"))
     context_at = {context: i for i, context in enumerate(axes.contexts)}
     model_at = {model: i for i, model in enumerate(axes.models)}
     half_life_s = {name: route.settings.half_life.total_seconds() for name, route in routes.items()}
     quality = {name: QUALITY + route.settings.metrics.quality for name, route in routes.items()}
     sums: dict[str, tuple[FloatArray, FloatArray]] = defaultdict(lambda: (axes.zeros(), axes.zeros()))
-    rated, recent = (RatingSums.empty(axes.use_case_of, len(axes.models)) for _ in range(2))
+    rated, outdated, recent = (RatingSums.empty(axes.use_case_of, len(axes.models)) for _ in range(3))
     spent: dict[tuple[int, int], tuple[float, float]] = {}
     traffic: dict[tuple[int, int], float] = defaultdict(float)
     latencies: dict[tuple[int, int], dict[int, float]] = defaultdict(lambda: defaultdict(float))
@@ -116,7 +128,8 @@ def gather(axes: Axes, routes: Mapping[str, Route], rows: Mapping[EvidenceKey, S
         weight = 2.0 ** (-age / half_life_s[key.use_case])
         measure = key.measure
         if measure == quality[key.use_case]:
-            _rate(rated, cell, weight, n, total, square)
+            old = key.bucket_start_s < rated_since.get(key.model_id, 0)
+            _rate(outdated if old else rated, cell, weight, n, total, square)
             _rate(recent, cell, 1.0 if age <= _RECENT_S else 0.0, n, total, square)
         elif measure.startswith(CALLS):
             traffic[context, int(measure[len(CALLS) :])] += weight * n
@@ -128,14 +141,17 @@ def gather(axes: Axes, routes: Mapping[str, Route], rows: Mapping[EvidenceKey, S
             if age <= _RECENT_S:
                 calls, usd = spent.get((context, key.bucket_start_s), (0.0, 0.0))
                 spent[context, key.bucket_start_s] = calls + n, usd + total / NANO_USD
+        elif measure == FAILURE:
+            old = key.bucket_start_s < failing_since.get(key.model_id, 0)
+            _add(sums[_OUTDATED if old else FAILURE], cell, weight, n, total)
         elif measure in _PLAIN:
             _add(sums[measure], cell, weight, n, total)
     n_input, input_tokens = sums[INPUT_TOKENS]
-    n_attempts, n_failed = sums[FAILURE]
+    n_attempts, n_failed = _joined(sums[FAILURE], sums[_OUTDATED])
     shrinkage_tokens = _SHRINKAGE_CALLS * input_tokens.sum() / max(n_input.sum(), 1.0)
     return Arrays(
         axes,
-        rated,
+        _joined_ratings(rated, outdated),
         recent,
         UsageSums(
             n_input,
@@ -152,7 +168,19 @@ def gather(axes: Axes, routes: Mapping[str, Route], rows: Mapping[EvidenceKey, S
     )
 
 
-_PLAIN = {INPUT_TOKENS, CACHED_TOKENS, OUTPUT_TOKENS, FAILURE}
+_PLAIN = {INPUT_TOKENS, CACHED_TOKENS, OUTPUT_TOKENS}
+_OUTDATED = "failure before an alarm"
+
+
+def _joined_ratings(sums: RatingSums, outdated: RatingSums) -> RatingSums:
+    n, total, square = _joined(*((each.n, each.total, each.square) for each in (sums, outdated)))
+    return RatingSums(n, total, square, sums.use_case)
+
+
+def _joined(sums: Sequence[FloatArray], outdated: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+    """Return the sums, counts first, with those from before each model's alarm at what they weigh."""
+    weight = weight_before(outdated[0].sum(axis=0))
+    return tuple(new + weight * old for new, old in zip(sums, outdated, strict=True))
 
 
 def _rate(ratings: RatingSums, cell: tuple[int, int], weight: float, n: int, total: int, square: int) -> None:

@@ -14,6 +14,7 @@ from optimizer.decision.evidence import bin_tokens, length_bin
 from optimizer.domain import Request
 from optimizer.engine.deciding import Versions, make_decision
 from optimizer.engine.drawing import Lottery
+from optimizer.engine.drift import Drift
 from optimizer.engine.pacing import Pacer, Spend
 from optimizer.engine.pricing import Prices
 from optimizer.engine.segmenters import Segmenters
@@ -115,8 +116,10 @@ class Learner:
         self._pacer = Pacer()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
+        self._drift = Drift(database, self._reader)
         self.refreshed: Callable[[datetime], None] = lambda _: None  # told of every refresh
         self._reader.refresh()
+        self._drift.read()
         self._prices.read(clock())
         self.view = self._view(None)
 
@@ -130,6 +133,7 @@ class Learner:
         with self._refreshing:
             changed = self._reader.refresh()
             now = self._clock()
+            changed |= self._drift.look(self.view.routes, now) if changed else self._drift.read()
             limited, priced = self._pacer.read(now), self._prices.read(now)
             if changed or limited or priced or (now - self.view.snapshot.at).total_seconds() >= _REPRICE_S:
                 self.view = self._view(self.view)
@@ -142,7 +146,8 @@ class Learner:
         now = self._clock()
         routes = effective_routes(self._settings, self.catalog, now, source=self._source)
         last = None if before is None else before.snapshot
-        snapshot = make_snapshot(now, routes, self._reader.rows, self._segmenters.contexts, last)
+        rows, alarms = self._reader.rows, self._drift.alarms
+        snapshot = make_snapshot(now, routes, rows, self._segmenters.contexts, last, alarms=alarms)
         versions = self._versions(routes) if before is None else before.versions
         return View(routes, self._pacer.hold(snapshot, self._reader.rows), self._segmenters, versions)
 

@@ -3,7 +3,7 @@
 A snapshot is made when evidence, prices or settings have changed; requests that are alike share one decision in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from optimizer.decision.chain import Chain, Settled, decide
 from optimizer.decision.choice import scenarios
 from optimizer.decision.cost import START_OUTPUT_TOKENS, input_ratio, paid_mean, shrunk_mean
 from optimizer.decision.credit import percentile_ms
+from optimizer.decision.drift import Alarm
 from optimizer.decision.evidence import EvidenceKey, Sums, bin_tokens
 from optimizer.decision.held import expected_usd, held_to
 from optimizer.decision.pacing import Target
@@ -202,6 +203,8 @@ def make_snapshot(
     rows: Mapping[EvidenceKey, Sums],
     segments: tuple[Context, ...] = (),
     before: Snapshot | None = None,
+    *,
+    alarms: Collection[Alarm] = (),
 ) -> Snapshot:
     """Return what routes and evidence come to at a moment.
 
@@ -211,10 +214,12 @@ def make_snapshot(
         Segments that requests may fall into, though no evidence has them yet.
     before : Snapshot, optional
         The last one; its λ are where the search for the new ones begins.
+    alarms : collection of Alarm
+        What is known of drift: evidence from before it weighs less.
     """
     by_name = routes.by_use_case
     axes = Axes.over(by_name.values(), rows, segments)
-    arrays = gather(axes, by_name, rows, at.timestamp())
+    arrays = gather(axes, by_name, rows, at.timestamp(), alarms=alarms)
     coldest = np.array([[by_name[name].settings.temperature_of_exploration] for name, _ in axes.contexts])
     belief = believe(arrays.ratings, prior=_priors(axes, by_name), coldest=coldest)
     a, b = belief.mean * belief.strength, (1.0 - belief.mean) * belief.strength

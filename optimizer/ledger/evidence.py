@@ -116,10 +116,13 @@ class EvidenceReader:
     ----------
     rows : dict
         Replaced, never changed in place, so another thread may go on reading the one it holds.
+    changed : dict or None
+        What the last refresh read, with sums of nothing where a row went; None where it read everything anew.
     """
 
     def __init__(self, database: Database) -> None:
         self.rows: dict[EvidenceKey, Sums] = {}
+        self.changed: dict[EvidenceKey, Sums] | None = None
         self._database = database
         self._epoch: int | None = None
         self._seen_until_us = 0
@@ -131,18 +134,23 @@ class EvidenceReader:
             now = connection.scalar(select(now_us(connection.dialect))) or 0
             # A clock that was set back may have stamped rows before what was seen.
             whole = state.epoch != self._epoch or now < self._seen_until_us
-            rows = stored_evidence(connection) if whole else self._with_changes(connection)
+            changed = None if whole else self._changes(connection)
+            rows = stored_evidence(connection) if changed is None else self._with(changed)
         news = rows != self.rows
         if news:
             self.rows = rows
+        self.changed = changed
         self._epoch, self._seen_until_us = state.epoch, now
         return news
 
-    def _with_changes(self, connection: Connection) -> dict[EvidenceKey, Sums]:
+    def _changes(self, connection: Connection) -> dict[EvidenceKey, Sums]:
         since = self._seen_until_us - int(OVERLAP_S * 1e6)
         changed = connection.execute(select(evidence).where(evidence.c.changed_at_us >= since)).mappings()
+        return dict(map(_key_and_sums, changed))
+
+    def _with(self, changed: Mapping[EvidenceKey, Sums]) -> dict[EvidenceKey, Sums]:
         rows = dict(self.rows)
-        for key, sums in map(_key_and_sums, changed):
+        for key, sums in changed.items():
             if sums == Sums():
                 rows.pop(key, None)
             else:

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, I
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import ColumnElement, literal_column
 
-SCHEMA_REVISION = "0003"  # the newest file in migrations/versions
+SCHEMA_REVISION = "0004"  # the newest file in migrations/versions
 VERSION_TABLE = "ledger_version"  # not alembic's own name: the database may be shared with another application
 
 metadata = MetaData()
@@ -152,6 +152,20 @@ reservations = Table(
     Column("expires_at_us", BigInteger, nullable=False),  # database clock
     Column("windows_json", Text, nullable=False),  # keys of budgets
     Index("ix_reservations_expires_at_us", "expires_at_us"),
+    sqlite_with_rowid=False,
+)
+
+# Drift. The day, of `since_at_us`, makes a second row of the same kind and day impossible; that none follows within 24
+# hours is seen to by who writes.
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("model_id", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),  # quality or failure
+    Column("direction", Text, primary_key=True),  # decline or improvement
+    Column("day", Integer, primary_key=True),  # since the epoch, UTC
+    Column("since_at_us", BigInteger, nullable=False),
+    Column("raised_at_us", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -12,9 +12,11 @@ import pytest
 from optimizer.analysis.parts import Report
 from optimizer.analysis.report import make_report
 from optimizer.catalog import load_catalog
+from optimizer.decision.drift import Alarm
 from optimizer.domain import Attempt, Usage
 from optimizer.engine import Optimizer
 from optimizer.errors import UnknownUseCase
+from optimizer.ledger.alarms import raise_alarms
 from optimizer.ledger.health import BreakerState, write_health
 from optimizer.router.judging import judge_selection
 from optimizer.selection import Selection
@@ -221,7 +223,7 @@ def test_json_keeps_its_keys(opened: Open) -> None:
     opt = opened("", LLM_COST_OPTIMIZATION="false")
     _call(opt, rating=1.0)
     found = _report(opt, since=NOON).to_dict()
-    keys = "at since until headlines totals saving use_cases next_steps judging breakers limits"
+    keys = "at since until headlines totals saving use_cases next_steps judging breakers limits alarms"
     assert list(found) == keys.split()
     assert (found["since"], found["until"]) == ("2026-11-24T12:00:00+00:00", None)
     (code,) = found["use_cases"]
@@ -356,3 +358,17 @@ def test_breakers_that_are_not_closed_are_listed(opened: Open) -> None:
     report = _report(opt)
     assert report.breakers == (states[2], states[0])
     assert report.to_dict()["breakers"][1]["open_until"] == until.isoformat()
+
+
+def test_alarms_of_the_period_and_of_its_candidates_are_listed(opened: Open) -> None:
+    """One raised an hour before noon about a candidate of chat, one at noon about a model that nobody offers."""
+    opt = opened()
+    _call(opt, "chat")
+    for hours, model in ((1, "gpt-5.4-nano"), (0, "a model of old")):
+        raise_alarms(opt.database, [Alarm(0, model, "quality", "decline")], NOON - timedelta(hours=hours))
+    listed = [alarm.model_id for alarm in _report(opt, until=NOON + timedelta(hours=1)).alarms]
+    assert listed == ["a model of old", "gpt-5.4-nano"]
+    assert [alarm.model_id for alarm in _report(opt, since=NOON).alarms] == ["a model of old"]
+    (alarm,) = _report(opt, use_case="chat").alarms
+    assert (alarm.model_id, alarm.direction) == ("gpt-5.4-nano", "decline")
+    assert alarm.meaning == "gpt-5.4-nano answers worse than before"

@@ -8,8 +8,10 @@ import pytest
 
 from optimizer.cli.app import App
 from optimizer.cli.main import cli, run
+from optimizer.decision.drift import Alarm
 from optimizer.domain import Attempt, Usage
 from optimizer.engine import Optimizer
+from optimizer.ledger.alarms import raise_alarms
 from optimizer.ledger.health import BreakerState
 from optimizer.router.judging import judge_selection
 from optimizer.settings.built_in import USE_CASES
@@ -126,3 +128,16 @@ def test_judging_and_breakers_have_lines_of_their_own(tmp_path: Path, capsys: Ca
     assert "portkey gpt-4o open 2026-11-24 11:59:00 rate_limit, 1 in a row 2026-11-24 12:01:00" in lines
     assert "auth, 3 in a row" in out
     assert "2026-11-24 11:59:00; the next call tries it" in out
+
+
+def test_drift_is_told_with_what_it_means(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "ledger.db"
+    with Optimizer.open(database=str(path), environ={}, background=False, clock=lambda: NOW) as opt:
+        opt.record(opt.select_optimal_model("chat", 1000), usage=Usage(input_tokens=1000, output_tokens=100))
+        raise_alarms(opt.database, [Alarm(int(YESTERDAY.timestamp()), "gpt-4o", "quality", "decline")], NOW)
+    assert _run(path) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Drift: gpt-4o answers worse than before, since 2026-11-23 11:00 UTC; what it showed before" in out
+    assert _run(path, "--json") == 0
+    (alarm,) = json.loads(capsys.readouterr().out)["alarms"]
+    assert (alarm["model_id"], alarm["since"]) == ("gpt-4o", "2026-11-23T11:00:00+00:00")
