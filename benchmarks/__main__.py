@@ -9,6 +9,8 @@ BENCHMARKS = {
     "token_estimates": "token estimates next to real tokenizers",
     "limit_race": "processes that are killed at random keep a spending limit together",
     "coverage": "how often the intervals of off-policy estimates hold",
+    "router_resilience": "calls that survive failures, and a ledger that is right about each",
+    "router_streams": "streams left at random moments, and what stays behind",
     "figures": "quality and savings on recorded data, through the production replay",
 }
 

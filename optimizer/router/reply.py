@@ -124,33 +124,51 @@ class Chunk:
         return cls(text, {**body, "object": "chat.completion.chunk", "choices": choices}, reason)
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far a stream has come: who was chosen, who serves, and at its end the whole reply.
+
+    Its chunks know of this and not of the `ReplyStream`, so that a stream that is dropped ends at once.
+    """
+
+    selection: Selection | None = None
+    model: str | None = None
+    degraded_by: str | None = None
+    whole: Reply | None = None
+
+
 class ReplyStream:
     """A reply as it comes: iterate over its chunks; then `reply` has the whole of it.
 
     Leave the iteration early through `async with` or `aclose`, so that the connection ends at once; what was received
     until then is costed.
-
-    Attributes
-    ----------
-    selection : Selection or None
-        None before the first chunk.
-    model, degraded_by : str or None
-        Who serves, and whether as a fallback, as `Reply` has them; known from the first chunk on.
     """
 
-    def __init__(self, chunks: AsyncGenerator[Chunk, None]) -> None:
+    def __init__(self, chunks: AsyncGenerator[Chunk, None], progress: Progress) -> None:
         self._chunks = chunks
-        self.selection: Selection | None = None
-        self.model: str | None = None
-        self.degraded_by: str | None = None
-        self.whole: Reply | None = None
+        self._progress = progress
+
+    @property
+    def selection(self) -> Selection | None:
+        """Why this model was chosen; None before the first chunk."""
+        return self._progress.selection
+
+    @property
+    def model(self) -> str | None:
+        """Who serves; None before the first chunk."""
+        return self._progress.model
+
+    @property
+    def degraded_by(self) -> str | None:
+        """Whether a fallback serves, as `Reply` has it; None before the first chunk."""
+        return self._progress.degraded_by
 
     @property
     def reply(self) -> Reply:
         """The whole reply, once the last chunk came."""
-        if self.whole is None:
+        if self._progress.whole is None:
             raise OptimizerError("the stream is not at its end yet: iterate over it first")
-        return self.whole
+        return self._progress.whole
 
     @property
     def call_id(self) -> str | None:

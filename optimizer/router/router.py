@@ -28,7 +28,7 @@ from optimizer.router.ending import Ending
 from optimizer.router.judging import Judges
 from optimizer.router.line import Line
 from optimizer.router.many import complete_many
-from optimizer.router.reply import Chunk, Reply, ReplyStream
+from optimizer.router.reply import Chunk, Progress, Reply, ReplyStream
 from optimizer.router.streaming import Reception, open_stream, received
 
 _ARGUMENTS = {*HINTS, "deadline_s", "extra_body"}
@@ -130,15 +130,8 @@ class Router:
         `StreamBroken`, `ConnectionBroken`, `GatewayTimeout` or `DeadlineExceeded` end the iteration.
         """
         wanted = self._asked(messages, use_case, options)
-        stream: ReplyStream
-
-        async def chunks() -> AsyncGenerator[Chunk, None]:
-            async with aclosing(self._streamed(wanted, stream)) as received:
-                async for chunk in received:
-                    yield chunk
-
-        stream = ReplyStream(chunks())
-        return stream
+        progress = Progress()
+        return ReplyStream(self._streamed(wanted, progress), progress)
 
     async def complete_many(
         self,
@@ -248,29 +241,29 @@ class Router:
             self._cache.put(key, reply)
         self._judges.consider(call, reply, raw)
 
-    async def _streamed(self, wanted: Asked, stream: ReplyStream) -> AsyncGenerator[Chunk, None]:
+    async def _streamed(self, wanted: Asked, progress: Progress) -> AsyncGenerator[Chunk, None]:
         key = self._key(wanted)
         if key is not None and self._cache is not None:
             found = self._cache.get(key)
             if found is not None:
-                stream.whole = self._reused(wanted, found, "cache")
-                stream.selection, stream.model = stream.whole.selection, found.model
+                progress.whole = self._reused(wanted, found, "cache")
+                progress.selection, progress.model = progress.whole.selection, found.model
                 yield Chunk.whole(found.body)
                 return
         call = await self._begun(wanted, streamed=True)
-        stream.selection = call.selection
+        progress.selection = call.selection
         served = await self._attempts.serve(call, open_stream)
-        stream.selection = call.selection
-        stream.model, stream.degraded_by = self._ending.begun(call, served)
+        progress.selection = call.selection
+        progress.model, progress.degraded_by = self._ending.begun(call, served)
         reception = Reception(served.value, call.restoration)
         async with aclosing(received(call, served, self._attempts, reception)) as chunks:
             async for chunk in chunks:
                 yield chunk
         raw = reception.reply
-        stream.whole, receipt = self._ending.whole(call, served, raw, served.value.ttft_ms)
+        progress.whole, receipt = self._ending.whole(call, served, raw, served.value.ttft_ms)
         if receipt is not None and self.optimizer.settings.durability == "sync":
             await receipt
-        self._after(call, stream.whole, raw, key)
+        self._after(call, progress.whole, raw, key)
 
     def _reused(self, wanted: Asked, original: Reply, how: Reuse) -> Reply:
         """Return another call's reply as this call's, and put it down: it cost nothing, and teaches nothing."""
