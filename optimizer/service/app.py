@@ -11,9 +11,10 @@ from starlette.middleware import Middleware
 
 from optimizer.errors import NoGateway
 from optimizer.router import Router
-from optimizer.service import calls, chat, feedback, health, models, select
+from optimizer.service import calls, chat, feedback, health, metrics, models, select
 from optimizer.service.errors import answer_errors
 from optimizer.service.headers import add_headers
+from optimizer.service.logs import AccessLog
 from optimizer.service.names import ModelNames
 from optimizer.service.security import Gate
 from optimizer.service.state import Service
@@ -21,7 +22,7 @@ from optimizer.service.traffic import BodyLimit, Pressure, Traffic, Unforeseen
 from optimizer.settings import ServiceSettings
 
 MAX_IN_FLIGHT = 256
-ROUTERS = (chat.router, models.router, select.router, feedback.router, calls.router, health.router)
+ROUTERS = (chat.router, models.router, select.router, feedback.router, calls.router, health.router, metrics.router)
 
 _LAST_WAIT_S = 2.0  # for requests that were told to end, before the connections that they use are closed
 
@@ -64,6 +65,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     add_headers(app, settings)
+    app.add_middleware(AccessLog)  # outermost
     answer_errors(app)
     for router in (*ROUTERS, *routers):
         app.include_router(router)

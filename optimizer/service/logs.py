@@ -68,7 +68,7 @@ class AccessLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and note its reply as it goes by."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not _log.isEnabledFor(logging.INFO):
             await self._app(scope, receive, send)
             return
         began, seen = self._timer(), _Seen()

@@ -15,18 +15,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from optimizer.service.security import Caller, needs
+from optimizer.service.state import ServiceOf
 from optimizer.telemetry import REFRESHED, process_instruments
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 LAG = "llm_refresh_lag_seconds"
 
-router = APIRouter(tags=["operation"])
+router = APIRouter()
 
 
-@router.get("/metrics", response_class=Response, summary="Counts and gauges for Prometheus")
-def metrics(request: Request, _: Annotated[Caller, Depends(needs("read"))]) -> Response:
+@router.get("/metrics", include_in_schema=False)  # it speaks Prometheus's words, not those of an API
+def metrics(request: Request, service: ServiceOf, _: Annotated[Caller, Depends(needs("read"))]) -> Response:
     """Return what was counted, as text; 404 where LLM_MONITORING_ENABLED is false."""
-    optimizer = request.app.state.service.optimizer
+    optimizer = service.optimizer
     if not optimizer.settings.flags.monitoring or process_instruments() is None:
         raise HTTPException(404)
     text, content_type = exposition(request.headers.get("accept", ""), optimizer.clock())

@@ -21,6 +21,8 @@ from optimizer.engine import Optimizer
 from optimizer.errors import InvalidRequest, OptimizerError
 from optimizer.router import Router
 from optimizer.service.app import MAX_IN_FLIGHT, create_app
+from optimizer.service.logs import log_config
+from optimizer.service.metrics import shared_by_workers
 from optimizer.service.security import configured
 from optimizer.settings import Origin
 
@@ -75,7 +77,8 @@ def serve(serving: Serving, environ: Mapping[str, str], *, ready: Callable[[str,
         if serving.workers == 1:
             _run(uvicorn.Server(config), sock)
         else:
-            _supervise(Multiprocess(config, [sock]))
+            with shared_by_workers(os.environ):
+                _supervise(Multiprocess(config, [sock]))
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -114,7 +117,8 @@ def is_loopback(host: str) -> bool:
 
 def _checked(serving: Serving, environ: Mapping[str, str]) -> bool:
     """Open everything once, so that what is wrong is said here, in one line; return whether there are no keys."""
-    opened = Optimizer.open(serving.config, database=serving.database, environ=environ, background=False)
+    quiet = {**environ, "LLM_MONITORING_ENABLED": "false"}  # this process counts nothing where workers serve
+    opened = Optimizer.open(serving.config, database=serving.database, environ=quiet, background=False)
     with opened as optimizer:
         is_open = not configured(optimizer.database, optimizer.clock())
     if is_open and not is_loopback(serving.host):
@@ -127,7 +131,7 @@ def _checked(serving: Serving, environ: Mapping[str, str]) -> bool:
 
 
 def _config(application: Callable[[], FastAPI], serving: Serving) -> uvicorn.Config:
-    options: dict[str, Any] = {"lifespan": "on", "ws": "none", "log_config": None, "access_log": False}
+    options: dict[str, Any] = {"lifespan": "on", "ws": "none", "log_config": log_config(), "access_log": False}
     return uvicorn.Config(
         application,
         factory=True,

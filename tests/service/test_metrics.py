@@ -1,24 +1,21 @@
 """`GET /metrics` adds up what real workers counted, and forgets what a dead one showed of itself."""
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
-import httpx
 import pytest
-from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from optimizer.engine import Optimizer
+from optimizer.ledger.api_keys import create_key
 from optimizer.ledger.schema import open_database
-from optimizer.service.metrics import FOLDER, exposition, router, shared_by_workers
+from optimizer.service.metrics import FOLDER, exposition, shared_by_workers
 from optimizer.service.security import Gate
 from tests.ledger.factory import NOON
+from tests.service.running import Served
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,29 +106,28 @@ def test_a_folder_of_ours_goes_with_the_service() -> None:
     assert environ == {}
 
 
-def _ask(tmp_path: Path, **environ: str) -> httpx.Response:
-    async def send(app: FastAPI, gate: Gate) -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
-            reply = await client.get("/metrics", headers={"accept": "text/plain"})
-        await gate.aclose()
-        return reply
-
-    with Optimizer.open(database=str(tmp_path / "l.db"), environ=environ, background=False) as optimizer:
-        app = FastAPI()
-        app.state.gate = Gate.of(optimizer)
-        app.state.service = SimpleNamespace(optimizer=optimizer)
-        app.include_router(router)
-        optimizer.select_optimal_model("chat", 900)
-        return asyncio.run(send(app, app.state.gate))
-
-
-def test_one_process_tells_of_itself(tmp_path: Path) -> None:
-    reply = _ask(tmp_path)
+def test_one_process_tells_of_itself(served: Served) -> None:
+    assert served.chat().status_code == 200
+    reply = served.client.get("/metrics", headers={"accept": "text/plain"})
     assert reply.status_code == 200
     assert reply.headers["content-type"].startswith("text/plain; version=")
-    assert 'llm_calls_total{overridden_by="none",use_case="chat"}' in reply.text
+    assert 'llm_requests_total{model="' in reply.text
     assert "llm_refresh_lag_seconds" in reply.text
+    assert served.url.removeprefix("http://") not in reply.text
 
 
-def test_with_monitoring_off_there_is_nothing_to_be_had(tmp_path: Path) -> None:
-    assert _ask(tmp_path, LLM_MONITORING_ENABLED="false").status_code == 404
+def test_with_monitoring_off_there_is_nothing_to_be_had(serve: Callable[..., Served]) -> None:
+    reply = serve(environ={"LLM_MONITORING_ENABLED": "false"}).client.get("/metrics")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_metrics_need_a_key_that_may_read_once_there_is_one(served: Served) -> None:
+    database, now = served.optimizer.database, served.optimizer.clock()
+    reader = create_key(database, now, label="x", scopes=("read",))[1]
+    caller = create_key(database, now, label="x", scopes=("call",))[1]
+    served.app.state.gate = Gate.of(served.optimizer)  # which has seen the keys
+    codes = [
+        served.client.get("/metrics", headers={} if key is None else {"authorization": f"Bearer {key}"}).status_code
+        for key in (None, caller, reader)
+    ]
+    assert codes == [401, 403, 200]
