@@ -1,5 +1,6 @@
 """What is counted adds up, under labels that nobody outside can multiply."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import get_args
@@ -13,7 +14,7 @@ from optimizer.domain import Usage
 from optimizer.errors import RateLimited
 from optimizer.ledger.health import BreakerState
 from optimizer.settings import load_settings
-from optimizer.telemetry import CHECKS, OTHER, Instruments, Telemetry, open_telemetry
+from optimizer.telemetry import CHECKS, OTHER, Instruments, Telemetry, open_telemetry, process_instruments
 from optimizer.telemetry.counting import STATES
 from tests.ledger.factory import NOON, make_attempt, make_decision, make_rating, make_selection
 
@@ -165,5 +166,17 @@ def test_monitoring_can_be_switched_off(registry: CollectorRegistry, flag: str, 
     assert bool(list(registry.collect())) == counts
 
 
-def test_without_the_package_there_is_no_telemetry() -> None:
-    assert open_telemetry(SETTINGS, CATALOG, lambda: None) is None
+def test_without_the_package_there_is_silently_no_telemetry(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    assert open_telemetry(SETTINGS, CATALOG, process_instruments.__wrapped__) is None
+    assert caplog.records == []
+
+
+def test_names_that_the_application_has_taken_leave_us_without_metrics_not_without_calls(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert process_instruments() is not None  # the names are taken now
+    assert process_instruments.__wrapped__() is None
+    assert "There are no metrics" in caplog.text
