@@ -117,7 +117,7 @@ class Learner:
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self._drift = Drift(database, self._reader)
-        self.refreshed: Callable[[datetime], None] = lambda _: None  # told of every refresh
+        self._refreshed: Callable[[datetime], None] = lambda _: None
         self._reader.refresh()
         self._drift.read()
         self._prices.read(clock())
@@ -140,7 +140,7 @@ class Learner:
             if (now - self._rolled_up_at).total_seconds() > _ROLL_UP_S:
                 self._rolled_up_at = now
                 roll_up(self._database, now)
-        self.refreshed(now)
+        self._refreshed(now)
 
     def _view(self, before: View | None) -> View:
         now = self._clock()
@@ -164,6 +164,11 @@ class Learner:
         with self._refreshing:
             self._pacer = Pacer(spend)
         self.refresh()
+
+    def tell_of_refreshes(self, refreshed: Callable[[datetime], None]) -> None:
+        """Tell of the last time that evidence was read: now, and whenever it is read again."""
+        self._refreshed = refreshed
+        refreshed(self._clock())
 
     def start(self) -> None:
         """Refresh from now on in a thread of its own, every `refresh_interval`."""

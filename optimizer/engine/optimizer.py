@@ -82,8 +82,7 @@ class Optimizer:
         ttl_s = max(TTL_S, settings.routing.deadline_seconds + 60.0)
         self.purse = Purse(database, spending_limits(settings), clock=clock, ttl_s=ttl_s)
         self._writer = Writer(database, settings.reward_rule, durability=settings.durability)
-        self._learner.refreshed = lambda at: self._told.refreshed(at, self._writer.n_journaled + self.purse.n_journaled)
-        self._learner.refreshed(clock())
+        self._learner.tell_of_refreshes(self._told.refreshes(self._writer, self.purse))
         uniform = (rng or random.SystemRandom()).random
         self._chooser = Chooser(settings.flags, self._sessions, uniform, clock)
         if self.purse.limited:

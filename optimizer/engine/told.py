@@ -13,6 +13,7 @@ from optimizer.ledger.batch import Fact
 from optimizer.ledger.health import BreakerState
 from optimizer.ledger.limits import LimitStatus
 from optimizer.ledger.purse import Purse
+from optimizer.ledger.writer import Writer
 from optimizer.selection import Selection
 from optimizer.settings import Settings
 from optimizer.telemetry import Telemetry, open_telemetry
@@ -44,10 +45,14 @@ class Told:
         if self._telemetry is not None:
             self._guarded(self._count, self._telemetry, facts)
 
-    def refreshed(self, at: datetime, n_journaled: int) -> None:
-        """Note that evidence was read, and how much waits in the journal for the database."""
-        if self._telemetry is not None:
-            self._guarded(self._telemetry.refreshed, at, n_journaled)
+    def refreshes(self, writer: Writer, purse: Purse) -> Callable[[datetime], None]:
+        """Return what takes note of every reading of evidence, and of how much waits in the journals then."""
+
+        def refreshed(at: datetime) -> None:
+            if self._telemetry is not None:
+                self._guarded(self._telemetry.refreshed, at, writer.n_journaled + purse.n_journaled)
+
+        return refreshed
 
     def spend(self, purse: Purse) -> Spend:
         """Return what reads how far limits are used, for choices; what it reads is shown, too."""

@@ -56,8 +56,7 @@ def test_what_cannot_be_counted_is_complained_of_once(told: Told, caplog: pytest
 
 def test_without_telemetry_nothing_is_counted() -> None:
     quiet = Told(None, Recent())
-    quiet.facts([make_attempt("a")])
-    quiet.refreshed(NOON, 0)
+    quiet.facts([make_attempt("a"), make_rating("a")])
 
 
 def test_limits_are_shown_when_choices_are_paced_by_them(opened: Callable[..., Optimizer]) -> None:
@@ -65,6 +64,7 @@ def test_limits_are_shown_when_choices_are_paced_by_them(opened: Callable[..., O
     assert instruments is not None
     opt = opened("routing: {cost_limits: {daily_usd: 2.0}}")
     opt.refresh()
+    assert instruments.refreshed.collect()[0].samples[0].value == opt.clock().timestamp()
     (gauge,) = instruments.left.collect()
     left = {(each.labels["limit"], each.labels["window"]): each.value for each in gauge.samples}
     assert left["everything", "day"] == 2.0
