@@ -78,8 +78,12 @@ class Call:
         return self.deadline - asyncio.get_running_loop().time()
 
     def estimate(self, estimator: TokenEstimator, model_id: str) -> Estimate:
-        """Return how many tokens a model will count in the prompt."""
-        return estimate_request(estimator, model_id, self.body, self.features)
+        """Return how many tokens a model will count in the prompt: what the caller knows, else as estimated.
+
+        What it is at most stays at least the estimate: nobody gets past a limit by saying that a prompt is short.
+        """
+        found, known = estimate_request(estimator, model_id, self.body, self.features), self.asked.hints.context_tokens
+        return found if known is None else Estimate(known, max(known, found.high))
 
     def max_tokens(self, candidate: Candidate, input_tokens_high: int) -> int | None:
         """Return the completion tokens to ask for: as wished, as far as the model can and its window has room."""

@@ -34,7 +34,7 @@ class Line:
 
     def __init__(self, optimizer: Optimizer, rng: random.Random) -> None:
         self._optimizer = optimizer
-        self._rng = rng
+        self._rng = random.Random(rng.random())  # noqa: S311 - its own: when checks happen changes nothing else
         settings = optimizer.settings
         self.breakers = Breakers(settings.routing.health_checks, optimizer.clock, self._changed)
         self.clients: Mapping[Gateway, GatewayClient] = {}

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -252,7 +253,7 @@ class Router:
                 return
         call = await self._begun(wanted, streamed=True)
         progress.selection = call.selection
-        served = await self._attempts.serve(call, open_stream)
+        served = await self._attempts.serve(call, partial(open_stream, timer=self._clocks.timer))
         progress.selection = call.selection
         progress.model, progress.degraded_by = self._ending.begun(call, served)
         reception = Reception(served.value, call.restoration)

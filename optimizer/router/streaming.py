@@ -1,7 +1,7 @@
 """A streamed reply from its first token on: opened by an attempt, passed on chunk by chunk, put together at the end."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -30,9 +30,9 @@ class OpenStream:
     ttft_ms: float
 
 
-async def open_stream(client: GatewayClient, call: ChatCall) -> OpenStream:
+async def open_stream(client: GatewayClient, call: ChatCall, timer: Callable[[], float] = perf_counter) -> OpenStream:
     """Return a stream at its first token; until then it fails as any attempt does, and another may be made."""
-    started = perf_counter()
+    started = timer()
     async with AsyncExitStack() as connection:
         events = await connection.enter_async_context(client.stream(call))
         first = []
@@ -40,7 +40,7 @@ async def open_stream(client: GatewayClient, call: ChatCall) -> OpenStream:
             first.append(chunk)
             if chunk.has_output or chunk.finish_reason is not None:
                 break
-        return OpenStream(connection.pop_all(), events, first, (perf_counter() - started) * 1e3)
+        return OpenStream(connection.pop_all(), events, first, (timer() - started) * 1e3)
     raise AssertionError("an exit stack passes every error on")
 
 

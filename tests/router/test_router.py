@@ -18,6 +18,7 @@ from optimizer.errors import (
     StreamBroken,
 )
 from optimizer.router import Reply, Router
+from optimizer.router.attempts import Clocks
 from optimizer.simulation.fake_gateway import FakeServer, Script
 from optimizer.simulation.fake_gateway.script import ModelScript, Trouble
 from tests.engine.factory import CHEAP, DEAR, MIDDLE, pool
@@ -39,6 +40,22 @@ def test_a_reply_says_who_gave_it_and_what_it_cost(opened: Opened, fake: FakeSer
     assert expected is not None
     assert reply.cost_usd == pytest.approx(expected, abs=1e-9)
     assert (reply.cost_source, reply.degraded, reply.latency_ms > 0) == ("priced", False, True)
+
+
+def test_a_lost_usage_is_estimated_by_the_length_that_the_caller_knows(opened: Opened, fake: FakeServer) -> None:
+    fake.play(Script(troubles=(Trouble(fault="no_usage"),)))
+    reply = complete(opened(QUALITY), context_tokens=12_345)
+    assert reply.usage is not None
+    assert (reply.usage.input_tokens, reply.cost_source) == (12_345, "estimated")
+
+
+def test_latencies_are_measured_by_the_clock_that_the_router_has(opened: Opened) -> None:
+    async def streamed() -> Reply:
+        async with Router(opened(QUALITY), clocks=Clocks(timer=lambda: 7.0)) as router:
+            return (await text_of(router))[1]
+
+    reply = asyncio.run(streamed())
+    assert (reply.ttft_ms, reply.latency_ms, reply.attempts[0].latency_ms) == (0.0, 0.0, 0.0)
 
 
 def test_the_ledger_has_the_call_and_its_attempt(opened: Opened) -> None:
