@@ -1,6 +1,5 @@
 """Every notebook runs from top to bottom on a demo's ledger, without a warning, and is kept without outputs."""
 
-import random
 from pathlib import Path
 
 import nbformat
@@ -8,10 +7,9 @@ import pytest
 from nbclient import NotebookClient
 
 from optimizer.analysis.book import LEDGER
-from optimizer.engine import Optimizer
 from optimizer.ledger.schema import open_database
-from optimizer.simulation.demo import Clock, Day
-from tests.simulation.day import SETTINGS, START, a_day
+from optimizer.simulation.demo import Day
+from tests.simulation.day import SETTINGS, a_day
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
@@ -22,10 +20,7 @@ STRICT, LENIENT = (f"import warnings\nwarnings.simplefilter('{how}')" for how in
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("notebooks") / "demo.db"
-    world, clock, database = a_day(1, 1_500), Clock(START), open_database(str(path))
-    with Optimizer(SETTINGS, world.catalog, database, clock=clock, rng=random.Random(1), background=False) as opt:
-        for _ in Day(world, opt, clock).play():
-            pass
+    Day(a_day(1, 1_500), SETTINGS, open_database(str(path))).play()
     return path
 
 

@@ -1,6 +1,5 @@
-"""`optimizer demo`: a simulated day through the real library, on a new SQLite file, watched as it happens."""
+"""`optimizer demo`: a simulated day through the real router, on a new SQLite file, watched as it happens."""
 
-import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,14 +15,14 @@ from optimizer.cli.app import App, Verb
 from optimizer.cli.demo_summary import DayBook, summary
 from optimizer.cli.demo_tables import show_summary
 from optimizer.cli.output import short_usd, show_json
-from optimizer.engine import Optimizer
 from optimizer.errors import LedgerUnavailable, OptimizerError
 from optimizer.ledger.database import connect
 from optimizer.ledger.schema import open_database
 from optimizer.ledger.totals import count_calls
 from optimizer.routes import effective_routes
 from optimizer.settings import Settings, load_settings
-from optimizer.simulation.demo import TAGS, Clock, Day, Played
+from optimizer.simulation.demo import TAGS, Day, Played, check_extra
+from optimizer.simulation.demo_gateway import at_fake
 from optimizer.simulation.events import EVENTS
 from optimizer.simulation.world import World
 
@@ -46,13 +45,16 @@ _LINE_EVERY = timedelta(hours=3)  # where no terminal can show a bar
 def demo(ctx: click.Context, *, seed: int, n_calls: int, force: bool, as_json: bool) -> None:
     """Simulate a day of the seven use cases: choose, call, rate and learn, with a price cut and a model in decline.
 
-    No key, no network, no model: the world is simulated, the optimizer is the real one, with the settings that a
+    No key, no account, no model: every call goes through the real router, over HTTP, to a fake gateway on this very
+    machine, which plays Portkey and OpenRouter and answers out of a simulated world. The settings are those that a
     user gets. --database names a new SQLite file (default: demo.db here), which keeps everything; an earlier demo's
-    is replaced. Neither DATABASE_URL nor any other variable of the environment is read.
+    is replaced. Neither DATABASE_URL nor any other variable of the environment is read, and no real gateway is asked,
+    whatever --config says.
     """
     app: App = ctx.obj
+    check_extra()
     path = _file(app.database)
-    settings = load_settings(app.config, {})
+    settings = at_fake(load_settings(app.config, {}))
     routes = effective_routes(settings, app.catalog, START, source=str(app.config))
     world = World.day(seed, start=START, n_calls=n_calls, routes=routes, catalog=app.catalog)
     _make_room(path, force=force)
@@ -115,16 +117,12 @@ def _is_demo(path: Path) -> bool:
 
 def _played(world: World, settings: Settings, path: Path) -> DayBook | None:
     """Play the day into a new file; None where Ctrl-C ended it."""
-    database, clock = open_database(str(path)), Clock(world.start)
-    rng = random.Random(world.seed)  # noqa: S311 - seeded, so that the day ends the same way every time
-    optimizer = Optimizer(settings, world.catalog, database, clock=clock, rng=rng, background=False)
-    day = Day(world, optimizer, clock)
+    day = Day(world, settings, open_database(str(path)))
     try:
-        with optimizer, _watched(world) as told:
-            for at in day.play():
-                told(at, day.played)
+        with _watched(world) as told:
+            day.play(lambda at: told(at, day.played))
     except KeyboardInterrupt:
-        where = f"{clock.at:%H:%M} of the simulated day"
+        where = f"{day.time.at:%H:%M} of the simulated day"
         click.echo(f"Stopped at {where}: the {len(day.played):,} calls until then are in {path}.", err=True)
         return None
     return DayBook(world, settings, open_database(str(path)), day.played)

@@ -12,11 +12,14 @@ from optimizer.analysis.savings import Saving
 from optimizer.ledger.database import Database
 from optimizer.ledger.totals import Totals, totals_between
 from optimizer.settings import Settings
-from optimizer.simulation.demo import Played
+from optimizer.simulation.demo import STREAMED, Played
 from optimizer.simulation.events import (
     CHEAPER,
     CHEAPER_BY,
     CHEAPER_FROM,
+    LOCKED,
+    LOCKED_FROM,
+    LOCKED_UNTIL,
     SHAKY,
     SHAKY_FROM,
     SHAKY_RATE,
@@ -54,12 +57,28 @@ def summary(book: DayBook) -> Json:
         "day": world.start.date().isoformat(),
         "n_calls": len(calls),
         "n_ratings": sum(call.n_ratings for call in calls),
+        "attempts": _attempts(calls),
         "use_cases": use_cases,
         "total": _figures(report.totals, saving, truth_of(world, calls)),
         "saving_method": "" if saving is None else saving.method,
-        "events": [_price_cut(book), _outage(book), _decline(book)],
+        "events": [_price_cut(book), _outage(book), _lockout(book), _decline(book)],
         "explain_call_id": interesting.call_id,
         "explain_why": _why(interesting),
+    }
+
+
+def _attempts(calls: Sequence[Played]) -> Json:
+    """Return how calls fared on the way: which attempts failed, and who answered in the end."""
+    n_attempts, n_served = sum(call.n_attempts for call in calls), sum(call.model_id is not None for call in calls)
+    late = [call for call in calls if call.model_id is not None and call.n_attempts > 1]
+    return {
+        "n_attempts": n_attempts,
+        "n_failed": n_attempts - n_served,
+        "n_retried": sum(call.degraded_by is None for call in late),
+        "n_other_model": sum(call.degraded_by in ("failover", "fallback_model") for call in calls),
+        "n_other_gateway": sum(call.degraded_by == "fallback_gateway" for call in calls),
+        "n_unserved": len(calls) - n_served,
+        "n_streamed": sum(call.arrival.use_case in STREAMED for call in calls),
     }
 
 
@@ -118,6 +137,22 @@ def _outage(book: DayBook) -> Json:
         "failure_rate": SHAKY_RATE,
         "n_chosen": sum(total.n_calls for total in chosen),
         "n_failed_attempts": sum(total.n_failed_attempts for total in chosen),
+    }
+
+
+def _lockout(book: DayBook) -> Json:
+    start, end = (book.world.start + edge for edge in (LOCKED_FROM, LOCKED_UNTIL))
+    meant = [call for call in book.played if start <= call.at < end]
+    return {
+        "event": "key refused",
+        "gateway": LOCKED,
+        "at": _hour(LOCKED_FROM),
+        "until": _hour(LOCKED_UNTIL),
+        "n_calls": len(meant),
+        "n_unserved": sum(call.model_id is None for call in meant),
+        "n_elsewhere": sum(call.gateway not in (None, LOCKED) for call in meant),
+        "n_failed": sum(call.n_attempts - (call.model_id is not None) for call in meant),
+        "n_later": sum(call.gateway not in (None, LOCKED) and call.at >= end for call in book.played),
     }
 
 
@@ -193,7 +228,8 @@ def _interesting(book: DayBook) -> Played:
 
     def worth(call: Played) -> tuple[bool, ...]:
         incumbent = book.world.routes[call.arrival.use_case].incumbent
-        return call.arrival.turn == 0, call.model_id not in (None, incumbent), call.n_ratings > 0
+        drawn = call.model_id not in (None, incumbent) and call.degraded_by is None
+        return call.call_id is not None, call.arrival.turn == 0, drawn, call.n_ratings > 0
 
     return max(book.played, key=lambda call: (worth(call), call.at))
 

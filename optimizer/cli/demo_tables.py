@@ -19,6 +19,7 @@ _TELLING = 0.02  # a share that moves less has hardly moved
 def show_summary(found: Json, options: str, command: str = "optimizer") -> None:
     """Print everything; `options` lead the other verbs to the same ledger, `command` is how to call us here."""
     _paragraph(_what_it_is(found))
+    _paragraph(_failures_in_words(found["attempts"]))
     _show_money(found)
     _paragraph(_savings_in_words(found["total"]))
     _show_quality(found)
@@ -42,8 +43,19 @@ def _what_it_is(found: Json) -> str:
     return (
         f"This is a SIMULATION: no model was called and no money was spent. {found['n_calls']:,} requests of "
         f"{found['day']} (seed {found['seed']}), their answers, {found['n_ratings']:,} ratings and all failures come "
-        "from a simulated world, which knows how good every answer truly was. The optimizer that chose is the real "
-        "one; it saw prices, outcomes and ratings, never the truth."
+        "from a simulated world, which knows how good every answer truly was. The optimizer that chose and the router "
+        "that called are the real ones: they saw prices, replies, errors and ratings, never the truth. All calls went "
+        "over HTTP to a fake gateway on this machine, which played Portkey and OpenRouter."
+    )
+
+
+def _failures_in_words(attempts: Json) -> str:
+    n = {name: f"{count:,}" for name, count in attempts.items()}
+    unserved = n["n_unserved"] if attempts["n_unserved"] else "none"
+    return (
+        f"Of {n['n_attempts']} attempts {n['n_failed']} failed. The router asked the same model once more "
+        f"({n['n_retried']} calls), another model ({n['n_other_model']}) or the other gateway "
+        f"({n['n_other_gateway']}); {unserved} of the calls went unanswered. {n['n_streamed']} replies were streamed."
     )
 
 
@@ -123,7 +135,7 @@ def _chosen(shares: Mapping[str, float]) -> str:
 
 
 def _events(found: Json) -> Iterator[str]:
-    cut, outage, decline = found["events"]
+    cut, outage, lockout, decline = found["events"]
     yield (
         f"{cut['at']}  {cut['model']} got {cut['cheaper_by']:.0%} cheaper. Its share of the calls that it may serve "
         f"was {share(cut['share_before'])} in the {cut['window_hours']:g} hours before and "
@@ -131,8 +143,9 @@ def _events(found: Json) -> Iterator[str]:
     )
     yield (
         f"{outage['at']}  {outage['model']} failed on {outage['failure_rate']:.0%} of its calls for half an hour. "
-        f"{outage['n_chosen']:,} calls had chosen it, {outage['n_failed_attempts']:,} attempts of theirs failed."
+        f"{_noticed(outage)}"
     )
+    yield (f"{lockout['at']}  {lockout['gateway']} refused our key until {lockout['until']}. {_survived(lockout)}")
     yield (
         f"{decline['at']}  {decline['model']} got worse: its answers' true quality was "
         f"{_number(decline['true_quality_before'])} in the six hours before and "
@@ -141,6 +154,24 @@ def _events(found: Json) -> Iterator[str]:
         f"{share(decline['share_late'])} in the last ones. {_reaction(decline)}"
     )
     yield "       Shares are given as if every window had the same mix of use cases."
+
+
+def _noticed(outage: Json) -> str:
+    if not outage["n_chosen"]:
+        return "No call was meant for it then, so nobody noticed."
+    return f"{outage['n_chosen']:,} calls had chosen it, {outage['n_failed_attempts']:,} attempts of theirs failed."
+
+
+def _survived(lockout: Json) -> str:
+    if not lockout["n_calls"]:
+        return "No call came in that time."
+    unserved = f"{lockout['n_unserved']:,} went unanswered" if lockout["n_unserved"] else "none went unanswered"
+    later = f", and {lockout['n_later']:,} more before it was tried again" if lockout["n_later"] else ""
+    return (
+        f"{lockout['n_calls']:,} calls came in that time, and {unserved}: {lockout['n_elsewhere']:,} were served "
+        f"through the other gateway{later}. {lockout['n_failed']:,} attempts failed, until a breaker kept calls "
+        "away and whenever it let one try again."
+    )
 
 
 def _little(cut: Json) -> str:
@@ -164,7 +195,8 @@ def _reaction(decline: Json) -> str:
 
 def _next(found: Json, options: str, command: str) -> Iterator[str]:
     yield f"{command} report {options}"
-    yield f"{command} explain {found['explain_call_id']} {options}"
-    yield f"    ({found['explain_why']})"
+    if found["explain_call_id"] is not None:
+        yield f"{command} explain {found['explain_call_id']} {options}"
+        yield f"    ({found['explain_why']})"
     yield f"{command} verify {options}"
     yield "notebooks/first_look.ipynb, which reads the same ledger: where the money went, what was chosen and why"

@@ -1,33 +1,36 @@
-"""Plays a simulated day through the real library: choose, call, retry, rate when ratings are due, learn on the way.
+"""Plays a simulated day through the real router, over HTTP to the fake gateway: choose, ask, survive, rate, learn.
 
 Everything happens in the order of one simulated clock, so the same world and the same draws end in the same ledger.
 """
 
-import heapq
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
 
 from optimizer.engine import Optimizer
-from optimizer.selection import Selection
+from optimizer.errors import AllCandidatesFailed, DeadlineExceeded, LimitReached, MissingExtra, OptimizerError
+from optimizer.ledger.database import Database
+from optimizer.router import Reply, Router
+from optimizer.router.attempts import Clocks
+from optimizer.settings import Settings
+from optimizer.simulation.demo_gateway import Answers, Given, at_fake, messages_of, options_of
+from optimizer.simulation.fake_gateway import FakeServer, Script
+from optimizer.simulation.fake_gateway.server import bind
 from optimizer.simulation.raters import Rating
+from optimizer.simulation.timeline import Timeline
 from optimizer.simulation.traffic import Arrival
-from optimizer.simulation.world import Answer, World
+from optimizer.simulation.world import World
 
 TAGS = {"simulated": "yes"}  # on every call, so that no ledger of a simulation is ever taken for a real one
+STREAMED = {"chat", "creative_content", "research"}  # where people read along
 _DAY = timedelta(days=1)
-
-
-@dataclass
-class Clock:
-    """The simulated time; calling it returns it, as the optimizer's clock."""
-
-    at: datetime
-
-    def __call__(self) -> datetime:
-        """Return the time that it is."""
-        return self.at
+_UNSERVED = (AllCandidatesFailed, DeadlineExceeded, LimitReached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +39,34 @@ class Played:
 
     Attributes
     ----------
+    call_id : str or None
+        None where a spending limit refused the call.
     model_id : str or None
-        Who served; None where the retry failed too.
+        Who served; None where nobody did.
     quality : float or None
         True quality of the reply, in [0, 1].
     paid_usd, baseline_usd : float
         What all attempts that went through truly cost, and what the baseline would have.
     n_ratings : int
         Ratings that were given, corrections and withdrawals included.
+    n_attempts : int
+        The one that served included.
+    gateway : str or None
+        Through whom the reply came.
+    degraded_by : str or None
+        As of `Reply`: why somebody else than the model chosen, or another gateway, served.
     """
 
     arrival: Arrival
-    call_id: str
+    call_id: str | None
     model_id: str | None
     quality: float | None
     paid_usd: float
     baseline_usd: float
     n_ratings: int
+    n_attempts: int = 1
+    gateway: str | None = None
+    degraded_by: str | None = None
 
     @property
     def at(self) -> datetime:
@@ -60,114 +74,151 @@ class Played:
         return self.arrival.at
 
 
-_Action = Callable[[], None]
-
-
-@dataclass
 class Day:
-    """A day under way: what has come of it so far, and what is still to come, by time.
+    """A day to be played once: what has come of it so far is in `played`, in the order in which the calls ended.
 
-    Attributes
+    Parameters
     ----------
-    optimizer : Optimizer
-        Reads `clock`, and nobody else refreshes it.
+    world : World
+        Answers, by way of the fake gateway, which listens while the day is played.
+    settings : Settings
+        As `at_fake` makes them; the addresses are put in here.
+    database : Database
+        Where the ledger is written; closed at the day's end.
     refresh_every : timedelta
         How often the optimizer looks at what it has been told; a real one does every few seconds.
-    played : list of Played
-        In the order in which the calls ended.
     """
 
-    world: World
-    optimizer: Optimizer
-    clock: Clock
-    refresh_every: timedelta = timedelta(minutes=10)
-    played: list[Played] = field(default_factory=list)
-    _to_come: list[tuple[datetime, int, _Action]] = field(default_factory=list)
-    _number: Iterator[int] = field(default_factory=count)
+    def __init__(
+        self,
+        world: World,
+        settings: Settings,
+        database: Database,
+        *,
+        refresh_every: timedelta = timedelta(minutes=10),
+    ) -> None:
+        self.world = world
+        self.played: list[Played] = []
+        self.time = Timeline(world.start)
+        self._settings = settings
+        self._database = database
+        self._refresh_every = refresh_every
+        self._answers = Answers(world, self.time)
 
-    def play(self) -> Iterator[datetime]:
-        """Play the whole day and the ratings that come after it; yield the time after everything that happens."""
-        start = self.world.start
-        for i in range(_DAY // self.refresh_every + 1):
-            self._plan(start + i * self.refresh_every, self._learn)
+    def play(self, told: Callable[[datetime], object] = lambda _: None) -> None:
+        """Play the whole day and the ratings that come after it; say the time after everything that happens.
+
+        Raises
+        ------
+        MissingExtra
+            If uvicorn is not installed.
+        """
+        with closing(self._database):
+            asyncio.run(self._play(told))
+
+    async def _play(self, told: Callable[[datetime], object]) -> None:
+        async with self._gateway() as url, self._opened(url) as router, self.time:
+            self._plan(router)
+            await self.time.pass_by(told)
+
+    @asynccontextmanager
+    async def _gateway(self) -> AsyncIterator[str]:
+        """Serve the fake gateway, on this very loop, and lend its URL."""
+        with bind("127.0.0.1", 0) as listening:
+            server = FakeServer(Script(time_scale=0.0), listening, answer=self._answers, catalog=self.world.catalog)
+            async with server.listening():
+                yield server.url
+            if server.errors:
+                raise server.errors[0]
+
+    @asynccontextmanager
+    async def _opened(self, url: str) -> AsyncIterator[Router]:
+        """Lend the router of a real optimizer that knows no time but the simulated one."""
+        draws, turns = (random.Random(f"{who} {self.world.seed}") for who in ("optimizer", "router"))  # noqa: S311
+        settings, clocks = at_fake(self._settings, url), Clocks(self.time.timer, self.time.sleep)
+        optimizer = Optimizer(
+            settings, self.world.catalog, self._database, clock=self.time, rng=draws, background=False
+        )
+        async with Router(optimizer, rng=turns, clocks=clocks, owned=True) as router:
+            yield router
+
+    def _plan(self, router: Router) -> None:
+        start, every = self.world.start, self._refresh_every
+        for i in range(_DAY // every + 1):
+            self.time.plan(start + i * every, partial(router.optimizer.refresh, flush=True))
         for arrival in self.world.arrivals:
-            self._plan(arrival.at, lambda arrival=arrival: self._choose(arrival))  # type: ignore[misc]
-        while self._to_come:
-            at, _, action = heapq.heappop(self._to_come)
-            self.clock.at = at
-            action()
-            yield at
-        self.optimizer.flush()
+            self.time.plan(arrival.at, partial(self._begin, router, arrival))
 
-    def _plan(self, at: datetime, action: _Action) -> None:
-        heapq.heappush(self._to_come, (at, next(self._number), action))
+    def _begin(self, router: Router, arrival: Arrival) -> None:
+        self.time.begin(self._call(router, arrival))
 
-    def _learn(self) -> None:
-        self.optimizer.refresh(flush=True)
+    # One call
 
-    def _choose(self, arrival: Arrival) -> None:
-        selection = self.optimizer.select_optimal_model(
-            arrival.use_case,
-            arrival.context_tokens,
-            needs_tools=arrival.needs_tools,
-            needs_json_schema=arrival.needs_json_schema,
-            needs_vision=arrival.needs_vision,
-            session_id=arrival.session_id,
-            tenant=arrival.tenant,
-            tags=TAGS,
-        )
-        self._ask(arrival, selection, selection.model_id, 0)
+    async def _call(self, router: Router, arrival: Arrival) -> None:
+        """Make a call, have its ratings given when they are due, and put down the truth about it."""
+        asked = {"use_case": arrival.use_case, "tags": TAGS, **options_of(arrival)}
+        try:
+            played = self._served_call(arrival, await self._reply(router, arrival, asked))
+        except _UNSERVED as error:
+            played = self._lost_call(arrival, error)
+        self.played.append(played)
 
-    def _ask(self, arrival: Arrival, selection: Selection, model_id: str, attempt: int) -> None:
-        """Ask a model; what comes of it is recorded when the answer is there."""
-        answer = self.world.answer(arrival, model_id, self.clock.at)
-        ratings = self.world.ratings(arrival, answer)
-        ended = answer.at + timedelta(milliseconds=answer.latency_ms)
-        self._plan(ended, lambda: self._record(arrival, selection, answer, attempt, len(ratings)))
-        for rating in ratings:
-            self._plan(answer.at + rating.after, lambda rating=rating: self._rate(selection, rating))  # type: ignore[misc]
+    async def _reply(self, router: Router, arrival: Arrival, asked: dict[str, Any]) -> Reply:
+        if arrival.use_case not in STREAMED:
+            reply = await router.complete(messages_of(arrival), **asked)
+            self._plan_ratings(router.optimizer, arrival, reply.call_id)
+            return reply
+        async with router.stream(messages_of(arrival), **asked) as stream:
+            await anext(stream)
+            self._plan_ratings(router.optimizer, arrival, stream.call_id or "")
+            answer = self._given(arrival)[-1].answer
+            await self.time.until(answer.at + timedelta(milliseconds=answer.latency_ms))  # it is being written
+            async for _ in stream:
+                pass
+            return stream.reply
 
-    def _record(self, arrival: Arrival, selection: Selection, answer: Answer, attempt: int, n_ratings: int) -> None:
-        known_free = answer.error_kind is not None and answer.cost_nano_usd == 0
-        self.optimizer.record(
-            selection,
-            usage=answer.usage,
-            latency_ms=answer.latency_ms,
-            ttft_ms=answer.ttft_ms,
-            cost_usd=0.0 if known_free else None,  # else the library prices the usage itself
-            error=answer.error_kind,
-            status=answer.status,
-            model=answer.model_id,
-            attempt=attempt,
-        )
-        if answer.error_kind is not None and attempt == 0:
-            self._ask(arrival, selection, stand_in(selection), 1)
-        else:
-            self.played.append(self._truth(arrival, selection, answer, n_ratings))
+    def _plan_ratings(self, optimizer: Optimizer, arrival: Arrival, call_id: str) -> None:
+        """Plan what raters say of a reply, at the earliest now that its call has a name."""
+        answer = self._given(arrival)[-1].answer
+        for rating in self.world.ratings(arrival, answer):
+            at = max(answer.at + rating.after, self.time.at)
+            self.time.plan(at, partial(_rate, optimizer, call_id, rating))
 
-    def _rate(self, selection: Selection, rating: Rating) -> None:
-        if rating.value is None:
-            self.optimizer.withdraw(selection.call_id, metric=rating.metric, rater=rating.rater)
-        else:
-            self.optimizer.rate(selection.call_id, rating.value, metric=rating.metric, rater=rating.rater)
+    def _given(self, arrival: Arrival) -> list[Given]:
+        return self._answers.given[arrival.prompt]
 
-    def _truth(self, arrival: Arrival, selection: Selection, answer: Answer, n_ratings: int) -> Played:
-        world, baseline = self.world, self.world.routes[arrival.use_case].baseline
-        served = answer.error_kind is None
+    def _served_call(self, arrival: Arrival, reply: Reply) -> Played:
+        given = self._given(arrival)
+        answer = given[-1].answer
         return Played(
             arrival,
-            selection.call_id,
-            answer.model_id if served else None,
+            reply.call_id,
+            answer.model_id,
             answer.quality,
-            (world.cost_usd(arrival, answer.model_id, answer.at) or 0.0) if served else 0.0,
-            world.cost_usd(arrival, baseline) or 0.0,
-            n_ratings,
+            sum(each.cost_usd for each in given),
+            self._baseline_usd(arrival),
+            len(self.world.ratings(arrival, answer)),
+            len(reply.attempts),
+            reply.provider,
+            reply.degraded_by,
         )
 
+    def _lost_call(self, arrival: Arrival, error: OptimizerError) -> Played:
+        call_id, n_attempts = getattr(error, "call_id", None), len(getattr(error, "errors", ()))
+        return Played(arrival, call_id, None, None, 0.0, self._baseline_usd(arrival), 0, n_attempts)
 
-def stand_in(selection: Selection) -> str:
-    """Return who is asked when the chosen model has failed: the incumbent, or else the likeliest other candidate."""
-    others = {model: share for model, share in selection.distribution.items() if model != selection.model_id}
-    if selection.decision.incumbent in others:
-        return selection.decision.incumbent
-    return max(others, key=lambda model: (others[model], model), default=selection.model_id)
+    def _baseline_usd(self, arrival: Arrival) -> float:
+        return self.world.cost_usd(arrival, self.world.routes[arrival.use_case].baseline) or 0.0
+
+
+def _rate(optimizer: Optimizer, call_id: str, rating: Rating) -> None:
+    if rating.value is None:
+        optimizer.withdraw(call_id, metric=rating.metric, rater=rating.rater)
+    else:
+        optimizer.rate(call_id, rating.value, metric=rating.metric, rater=rating.rater)
+
+
+def check_extra() -> None:
+    """Raise `MissingExtra` unless what the fake gateway needs is installed."""
+    if find_spec("uvicorn") is None:
+        raise MissingExtra("the demo", "service")

@@ -1,4 +1,4 @@
-"""What happens on a simulated day: a price cut at noon, a bad half hour, and a model that silently gets worse at six.
+"""What happens on a simulated day: a price cut at noon, two bad times, and a model that silently gets worse at six.
 
 A catalogue and settings that know of the day are made here; nobody is told of the other two.
 """
@@ -6,20 +6,26 @@ A catalogue and settings that know of the day are made here; nobody is told of t
 from datetime import date, datetime, timedelta
 
 from optimizer.catalog import Catalog, PriceChange
-from optimizer.domain import Price
+from optimizer.domain import Gateway, Price
 from optimizer.settings import Settings
 from optimizer.simulation.raters import GATE
 
 CHEAPER, CHEAPER_FROM, CHEAPER_BY = "gemini-3.7-flash", timedelta(hours=12), 0.6
 SHAKY, SHAKY_RATE = "gemini-3.1-flash-lite", 0.45
 SHAKY_FROM, SHAKY_UNTIL = timedelta(hours=14, minutes=30), timedelta(hours=15)
+LOCKED: Gateway = "portkey"  # plays its part where calls go through gateways
+LOCKED_FROM, LOCKED_UNTIL = timedelta(hours=16), timedelta(hours=16, minutes=15)
 WORSE, WORSE_FROM, WORSE_BY = "gpt-5.6-luna", timedelta(hours=18), 2.0  # on the scale of ability
 
 # What is told to whoever watches the day, when it happens.
 EVENTS = (
-    (timedelta(), "a SIMULATED day begins: no model is called, nothing is spent, and no call is rated yet"),
+    (
+        timedelta(),
+        "a SIMULATED day begins: calls go over HTTP to a fake gateway on this machine; nothing leaves it or is spent",
+    ),
     (CHEAPER_FROM, f"{CHEAPER} gets {CHEAPER_BY:.0%} cheaper, as the catalogue says"),
     (SHAKY_FROM, f"{SHAKY} fails on {SHAKY_RATE:.0%} of its calls for half an hour; nobody is told"),
+    (LOCKED_FROM, f"{LOCKED} refuses our key for a quarter of an hour; the router is on its own"),
     (WORSE_FROM, f"{WORSE} gets worse; nobody is told"),
 )
 

@@ -121,17 +121,19 @@ class World:
         """The day's requests in order of time."""
         return self.traffic.arrivals
 
-    def answer(self, arrival: Arrival, model_id: str, at: datetime | None = None) -> Answer:
+    def answer(self, arrival: Arrival, model_id: str, at: datetime | None = None, *, retry: int = 0) -> Answer:
         """Return what a model of the catalogue, candidate or not, answers to a request.
 
         The same prompt gets the same answer from the same model, whatever was asked before and by whom; only the
-        price, an outage and a model's decline depend on `at`, by default the time of arrival.
+        price, an outage and a model's decline depend on `at`, by default the time of arrival. Whether the call fails
+        is another chance each time that the model is asked again; `retry` counts how often it was asked before.
         """
         at = arrival.at if at is None else at
         answers, i = self._sheet(model_id, at), arrival.prompt
-        if answers.failure[i] < self._failure_rate(model_id, at):
-            return self._failed(arrival, model_id, at, float(answers.failure_kind[i]))
-        usage = None if answers.loss[i] < _LOST_USAGE else self._usage(arrival, model_id, at)
+        fate = (i + retry) % answers.failure.size
+        if answers.failure[fate] < self._failure_rate(model_id, at):
+            return self._failed(arrival, model_id, at, float(answers.failure_kind[fate]))
+        usage = None if answers.loss[i] < _LOST_USAGE else self.usage(arrival, model_id, at)
         cost = None if usage is None else self._cost_usd(arrival, model_id, usage, at)
         valid = bool(answers.valid[i]) if arrival.needs_json_schema else None
         latency_ms = float(answers.latency_ms[i])
@@ -190,15 +192,10 @@ class World:
     def cost_usd(self, arrival: Arrival, model_id: str, at: datetime | None = None) -> float | None:
         """Return what an answer truly costs in dollars where the call does not fail, also where its usage gets lost."""
         at = arrival.at if at is None else at
-        return self._cost_usd(arrival, model_id, self._usage(arrival, model_id, at), at)
+        return self._cost_usd(arrival, model_id, self.usage(arrival, model_id, at), at)
 
-    def _of(self, use_case: str) -> list[Arrival]:
-        found = [arrival for arrival in self.arrivals if arrival.use_case == use_case]
-        if not found:
-            raise InvalidRequest("use_case", f"no request of {use_case!r} comes on this day")
-        return found
-
-    def _usage(self, arrival: Arrival, model_id: str, at: datetime) -> Usage:
+    def usage(self, arrival: Arrival, model_id: str, at: datetime) -> Usage:
+        """Return the tokens that an answer truly takes where the call does not fail, also where its usage gets lost."""
         answers, i = self._sheet(model_id, at), arrival.prompt
         caches = self.price(arrival.use_case, model_id, at).cached_usd_per_mtok is not None
         return Usage(
@@ -207,6 +204,12 @@ class World:
             cached_tokens=arrival.cached_tokens if caches else 0,
             reasoning_tokens=int(answers.reasoning_tokens[i]),
         )
+
+    def _of(self, use_case: str) -> list[Arrival]:
+        found = [arrival for arrival in self.arrivals if arrival.use_case == use_case]
+        if not found:
+            raise InvalidRequest("use_case", f"no request of {use_case!r} comes on this day")
+        return found
 
     def _cost_usd(self, arrival: Arrival, model_id: str, usage: Usage, at: datetime) -> float | None:
         price = self.price(arrival.use_case, model_id, at)

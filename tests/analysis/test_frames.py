@@ -1,6 +1,5 @@
 """A ledger's book and its tables agree with the ledger, and charts say their units."""
 
-import random
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,11 +9,10 @@ import pytest
 from optimizer.analysis.book import LEDGER, Book, find_ledger, in_words, read_book
 from optimizer.analysis.figures import beliefs_chart, hours_chart, money_chart
 from optimizer.analysis.frames import INCUMBENT, MOST_CHOSEN, beliefs, hours, money, spending
-from optimizer.engine import Optimizer
 from optimizer.errors import LedgerUnavailable
 from optimizer.ledger.schema import open_database
-from optimizer.simulation.demo import Clock, Day
-from tests.simulation.day import SETTINGS, START, a_day
+from optimizer.simulation.demo import Day
+from tests.simulation.day import SETTINGS, a_day
 
 N_CALLS = 1_200  # enough for a cheaper model to be chosen and rated
 WORLD = a_day(6, N_CALLS)
@@ -23,11 +21,7 @@ WORLD = a_day(6, N_CALLS)
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
     path = tmp_path_factory.mktemp("book") / "demo.db"
-    clock, database = Clock(START), open_database(str(path))
-    rng = random.Random(6)
-    with Optimizer(SETTINGS, WORLD.catalog, database, clock=clock, rng=rng, background=False) as opt:
-        for _ in Day(WORLD, opt, clock, refresh_every=timedelta(hours=1)).play():
-            pass
+    Day(WORLD, SETTINGS, open_database(str(path)), refresh_every=timedelta(hours=1)).play()
     return read_book(str(path))
 
 

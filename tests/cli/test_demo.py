@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ KEYS = [
     "day",
     "n_calls",
     "n_ratings",
+    "attempts",
     "use_cases",
     "total",
     "saving_method",
@@ -75,7 +77,8 @@ def _run(*arguments: str, environ: dict[str, str] | None = None) -> int:
 
 def test_day_is_told_as_a_simulation(shown: Shown) -> None:
     assert shown.text.startswith("This is a SIMULATION")
-    assert "SIMULATED" in shown.progress.splitlines()[0]
+    assert "over HTTP to a fake gateway on this machine" in " ".join(shown.text.split("\n\n")[0].split())
+    assert "SIMULATED day begins: calls go over HTTP to a fake gateway" in shown.progress.splitlines()[0]
     for event in ("12:00  gemini-3.7-flash gets 60% cheaper", "18:00  gpt-5.6-luna gets worse"):
         assert event in shown.progress
     for title in ("against each use case's baseline", "as it truly was, and as it was rated", "Who was chosen"):
@@ -102,7 +105,46 @@ def test_json_holds_it_all(shown: Shown) -> None:
         assert sum(part[name] for part in parts) == pytest.approx(total[name])
     assert all(sum(part["share"].values()) == pytest.approx(1.0) for part in parts)
     assert total["saved_low_usd"] < total["saved_usd"] < total["saved_high_usd"]
-    assert [event["event"] for event in found["events"]] == ["price cut", "bad half hour", "decline"]
+    assert [event["event"] for event in found["events"]] == ["price cut", "bad half hour", "key refused", "decline"]
+
+
+def test_attempts_add_up(shown: Shown) -> None:
+    attempts = shown.found["attempts"]
+    n_served = shown.found["n_calls"] - attempts["n_unserved"]
+    assert attempts["n_attempts"] == n_served + attempts["n_failed"]
+    assert 0 < attempts["n_streamed"] < shown.found["n_calls"]
+    assert attempts["n_retried"] + attempts["n_other_model"] + attempts["n_other_gateway"] > 0
+
+
+def test_without_the_extra_nothing_is_touched(monkeypatch: pytest.MonkeyPatch, capsys: Capture, here: Path) -> None:
+    earlier = here / "demo.db"
+    earlier.write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert _run("demo", *SMALL) == 1
+    assert "the demo needs an extra: pip install 'orchestra-optimizer[service]'" in capsys.readouterr().err
+    assert earlier.exists()
+
+
+def test_configuration_reaches_no_gateway_of_its_own(capsys: Capture, here: Path) -> None:
+    """Port 9 answers nobody: were it asked, no call would be served."""
+    config = here / "own.yaml"
+    config.write_text(
+        "portkey_config: {base_url: 'http://127.0.0.1:9/v1', api_key: real}\n"
+        "openrouter_config: {base_url: 'http://127.0.0.1:9/api/v1', api_key: real}\n"
+        "use_cases: {chat: {judge: {model: gpt-4o, sample: 1.0, rubric: strict}}}\n"
+    )
+    assert _run("demo", "--calls", "40", "--config", str(config), "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["attempts"]["n_unserved"], sum(part["n_calls"] for part in found["use_cases"])) == (0, 40)
+
+
+def test_spending_limits_hold_on_the_simulated_day(capsys: Capture, here: Path) -> None:
+    config = here / "limited.yaml"
+    config.write_text("routing: {cost_limits: {daily_usd: 1.0}}\n")
+    assert _run("demo", *SMALL, "--config", str(config), "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["attempts"]["n_unserved"] > 0
+    assert 0.5 < found["total"]["cost_usd"] <= 1.0
 
 
 def test_same_seed_ends_the_same_way(shown: Shown, capsys: Capture) -> None:

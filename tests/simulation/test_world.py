@@ -70,6 +70,14 @@ def test_one_model_fails_for_half_an_hour() -> None:
     assert failures(15) < 0.02
 
 
+def test_asking_again_is_another_chance_of_the_same_answer() -> None:
+    first, second = ([DAY.answer(a, SHAKY, clock(14.6), retry=n) for a in DAY.arrivals] for n in (0, 1))
+    both = [(a, b) for a, b in zip(first, second, strict=True) if a.error_kind is None and b.error_kind is None]
+    assert all(a == b for a, b in both)
+    again = [b.error_kind is not None for a, b in zip(first, second, strict=True) if a.error_kind is not None]
+    assert 0.3 < np.mean(again) < 0.6
+
+
 def test_failures_are_free_where_refused_and_of_unknown_cost_where_timed_out() -> None:
     failed = [answer for a in DAY.arrivals if (answer := DAY.answer(a, SHAKY, clock(14.6))).error_kind]
     assert Counter(a.error_kind for a in failed).keys() == {"rate_limit", "server_error", "timeout"}
