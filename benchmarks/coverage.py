@@ -8,7 +8,7 @@ on the whole log, a policy learned on its first 40% on the rest. The truth is th
 import argparse
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -61,8 +61,10 @@ class Judged:
         return self.estimate.low <= self.truth <= self.estimate.high
 
 
-def judge_log(seed: int, rate: float, n_calls: int, truth: tuple[FloatArray, FloatArray]) -> list[Judged]:
-    """Return every estimate of every policy on the log of a seed."""
+def judge_log(
+    seed: int, rate: float, n_calls: int, truth: tuple[FloatArray, FloatArray], options: Options
+) -> list[Judged]:
+    """Return every estimate of every policy on the log of a seed; the options are those of the robust estimates."""
     log, (share, means) = log_calls(seed, n_calls, rate), truth
     whole, trained = logged_calls(log), int(TRAINED * n_calls)
     later = log.traffic.session > log.traffic.session[trained - 1]
@@ -82,8 +84,8 @@ def judge_log(seed: int, rate: float, n_calls: int, truth: tuple[FloatArray, Flo
                     ips(calls, target, ahead=ahead),
                     snips(calls, target, ahead=ahead),
                     direct_method(calls, target, rng=rng),
-                    doubly_robust(calls, target, Options(stabilised=False), ahead=ahead),
-                    doubly_robust(calls, target, ahead=ahead),
+                    doubly_robust(calls, target, replace(options, stabilised=False), ahead=ahead),
+                    doubly_robust(calls, target, options, ahead=ahead),
                 ),
                 strict=True,
             ):
@@ -138,18 +140,18 @@ def table(judged: list[Judged], rate: float) -> str:
     return "\n".join(lines)
 
 
-def run(n_logs: int, first_seed: int, n_calls: int, *, n_jobs: int = 1) -> list[Judged]:
+def run(n_logs: int, first_seed: int, n_calls: int, *, n_jobs: int = 1, options: Options | None = None) -> list[Judged]:
     """Return the estimates on all logs."""
-    truth = true_means()
+    truth, options = true_means(), options or Options()
     tasks = [(first_seed + number, rate, n_calls) for rate in RATES for number in range(n_logs)]
     if n_jobs == 1:
-        return [judged for task in tasks for judged in judge_log(*task, truth)]
+        return [judged for task in tasks for judged in judge_log(*task, truth, options)]
     with ProcessPoolExecutor(n_jobs) as pool:
-        return [judged for found in pool.map(partial(_judged, truth), tasks, chunksize=4) for judged in found]
+        return [judged for found in pool.map(partial(_judged, truth, options), tasks, chunksize=4) for judged in found]
 
 
-def _judged(truth: tuple[FloatArray, FloatArray], task: tuple[int, float, int]) -> list[Judged]:
-    return judge_log(*task, truth)
+def _judged(truth: tuple[FloatArray, FloatArray], options: Options, task: tuple[int, float, int]) -> list[Judged]:
+    return judge_log(*task, truth, options)
 
 
 def main() -> None:
@@ -159,8 +161,10 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=N_CALLS)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--no-refusals", action="store_true", help="let the robust estimates answer on any log")
     asked = parser.parse_args()
-    judged = run(asked.logs, asked.first_seed, asked.calls, n_jobs=asked.jobs)
+    options = Options(min_ess=0.0, max_off_support=1.0) if asked.no_refusals else Options()
+    judged = run(asked.logs, asked.first_seed, asked.calls, n_jobs=asked.jobs, options=options)
     print(f"{asked.logs} logs of {asked.calls} calls: share of 95% intervals that hold, half width, bias\n")
     print("\n\n".join(table(judged, rate) for rate in RATES))
 
