@@ -44,4 +44,4 @@ requirements: | $(BIN)/python ## Pin anew: run `make requirements` after changin
 	rm -rf $(VENV)-uv
 
 clean: ## Remove the environment and what tools left behind
-	rm -rf $(VENV) $(VENV)-uv $(VENV)-peer build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-uv $(VENV)-npm $(VENV)-peer build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
