@@ -61,7 +61,7 @@ async def read_chat(request: Request) -> dict[str, Any]:
     body = _parsed(await request.body())
     for name in _TYPES.keys() & body.keys():
         check_type(name, body[name], _TYPES[name])
-    _check_parts(body.get("messages") or [])
+    _check_messages(body.get("messages") or [])
     _check_tools(body.get("tools") or [])
     return body
 
@@ -87,25 +87,30 @@ def _no_constant(_: str) -> NoReturn:
     raise ValueError("NaN and infinities are no JSON")
 
 
-def _check_parts(messages: list[Any]) -> None:
+def _check_messages(messages: list[Any]) -> None:
     """Check below the messages, which the router looks at itself: parts and tool calls are objects."""
     for i, message in enumerate(messages):
         if isinstance(message, dict):
-            for key in ("content", "tool_calls"):
-                if isinstance(message.get(key), list):
-                    _check_objects(f"messages[{i}].{key}", message[key])
+            _check_objects(f"messages[{i}].content", message.get("content"))
+            _check_objects(f"messages[{i}].tool_calls", message.get("tool_calls"))
+            _check_functions(f"messages[{i}].tool_calls", message.get("tool_calls"))
 
 
 def _check_tools(tools: list[Any]) -> None:
     _check_objects("tools", tools)
+    _check_functions("tools", tools)
     for i, tool in enumerate(tools):
-        function = tool.get("function")
-        if tool.get("type") == "function" and not (
-            isinstance(function, dict) and isinstance(function.get("name"), str)
-        ):
-            raise InvalidRequest(f"tools[{i}].function", "must be an object with a name")
+        if tool.get("type") == "function" and not isinstance((tool.get("function") or {}).get("name"), str):
+            raise InvalidRequest(f"tools[{i}].function.name", "must be a text")
 
 
-def _check_objects(field: str, values: list[Any]) -> None:
-    if not all(isinstance(value, dict) for value in values):
+def _check_functions(field: str, entries: Any) -> None:  # noqa: ANN401 - what a client sent
+    """Check that tools, or calls of them, say in objects what they are."""
+    for i, entry in enumerate(entries if isinstance(entries, list) else ()):
+        for key in ("function", "custom"):
+            check_type(f"{field}[{i}].{key}", entry.get(key), dict)
+
+
+def _check_objects(field: str, values: Any) -> None:  # noqa: ANN401 - what a client sent
+    if isinstance(values, list) and not all(isinstance(value, dict) for value in values):
         raise InvalidRequest(field, "must be a list of objects")

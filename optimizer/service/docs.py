@@ -28,7 +28,12 @@ def _list(entry: Schema) -> Schema:
     return _object(object={"const": "list"}, data={"type": "array", "items": entry})
 
 
-ERROR = _object(error=_object(message=_TEXT, type=_TEXT, param=_or_null(_TEXT), code=_or_null(_TEXT)))
+def _with_nulls(schema: Schema, **properties: Schema) -> Schema:
+    """Return an object's schema with properties that may be null; FastAPI loses them from examples where they are."""
+    return {**schema, "properties": {**schema["properties"], **{k: _or_null(v) for k, v in properties.items()}}}
+
+
+ERROR = _object(error=_with_nulls(_object(message=_TEXT, type=_TEXT), param=_TEXT, code=_TEXT))
 
 
 def _error(what: str, code: str, kind: str, param: str | None, message: str) -> dict[str, Any]:
@@ -232,7 +237,7 @@ FEEDBACK_REQUESTS: list[Any] = [
 ]
 WITHDRAW_REQUESTS: list[Any] = [{"call_id": CALL_ID, "rater": "ann"}]
 _RATING = {"call_id": CALL_ID, "metric": "quality", "rater": "user", "value": 0.9}
-_RATINGS = _list(_object(call_id=_ID, metric=_TEXT, rater=_TEXT, value=_or_null(_SHARE)))
+_RATINGS = _list(_with_nulls(_object(call_id=_ID, metric=_TEXT, rater=_TEXT), value=_SHARE))
 FEEDBACK_REPLIES = _replies("What is taken down", _RATINGS, {"object": "list", "data": [_RATING]})
 WITHDRAW_REPLIES = _replies(
     "What is taken back", _RATINGS, {"object": "list", "data": [{**_RATING, "rater": "ann", "value": None}]}

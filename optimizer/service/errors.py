@@ -132,6 +132,10 @@ def _plain(status: int, code: str, param: str | None = None) -> Callable[[Any, d
     return lambda error, _: ApiError(status, str(error), code=code, param=param)
 
 
+def _too_deep(_: RecursionError, __: datetime) -> ApiError:
+    return ApiError(400, "the body is nested too deeply", code="invalid_body")
+
+
 def _unavailable(_: LedgerUnavailable, __: datetime) -> ApiError:
     message = "the ledger cannot be reached now; try again in a moment"  # where it is, is not the caller's business
     return ApiError(503, message, code="ledger_unavailable", headers=retry_after(1.0))
@@ -151,6 +155,7 @@ _ANSWERS: tuple[tuple[type[Exception], Callable[[Any, datetime], ApiError]], ...
     (GatewayError, lambda error, _: _attempts(str(error), (error,))),
     (NoGateway, _plain(503, "no_gateway")),
     (LedgerUnavailable, _unavailable),
+    (RecursionError, _too_deep),
 )
 
 
@@ -181,5 +186,6 @@ def answer_errors(app: FastAPI) -> None:
 
     app.add_exception_handler(ApiError, ours)
     app.add_exception_handler(OptimizerError, ours)
+    app.add_exception_handler(RecursionError, ours)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, validation)

@@ -46,7 +46,12 @@ def serve(fake: FakeServer, file: Path, tmp_path: Path) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(
-            text: str = PLAIN, *, database: str | None = None, environ: dict[str, str] | None = None, **options: Any
+            text: str = PLAIN,
+            *,
+            database: str | None = None,
+            environ: dict[str, str] | None = None,
+            drain_s: int = 5,
+            **options: Any,
         ) -> Served:
             config = tmp_path / "optimizer.yaml"
             config.write_text(text)
@@ -60,7 +65,7 @@ def serve(fake: FakeServer, file: Path, tmp_path: Path) -> Iterator[Serve]:
             )
             router = Router(opened, rng=random.Random(1), owned=True)
             app = create_app(lambda: router, opened.settings.service, **options)
-            return stack.enter_context(running(app, router))
+            return stack.enter_context(running(app, router, drain_s=drain_s))
 
         yield start
 

@@ -30,6 +30,7 @@ class Served:
     client: httpx.Client
     router: Router
     app: FastAPI
+    stop: Callable[[], None]
 
     @property
     def optimizer(self) -> Optimizer:
@@ -49,25 +50,25 @@ class Served:
 
 
 @contextmanager
-def running(app: FastAPI, router: Router) -> Iterator[Served]:
+def running(app: FastAPI, router: Router, *, drain_s: int = 5) -> Iterator[Served]:
     """Serve until the context is left, then end as a signal would end it."""
     sock = listening("127.0.0.1", 0)
-    config = uvicorn.Config(
-        app, lifespan="on", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=5
-    )
-    server = uvicorn.Server(config)
+    options: dict[str, Any] = {"lifespan": "on", "ws": "none", "log_config": None, "access_log": False}
+    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=drain_s, **options))
     thread = threading.Thread(target=server.run, args=([sock],), name="service")
     thread.start()
-    until = time.monotonic() + 20
-    while not server.started and thread.is_alive() and time.monotonic() < until:
-        time.sleep(0.002)
+    until(lambda: server.started or not thread.is_alive(), 20)
     url = base_url(sock)
-    try:
-        with httpx.Client(base_url=url.removesuffix("/v1"), timeout=20) as client:
-            yield Served(url, client, router, app)
-    finally:
+
+    def stop() -> None:
         server.should_exit = True
         thread.join(20)
+
+    with httpx.Client(base_url=url.removesuffix("/v1"), timeout=20) as client:
+        try:
+            yield Served(url, client, router, app, stop)
+        finally:
+            stop()
 
 
 def only(fake: FakeServer, model: str, **script: Any) -> None:

@@ -150,6 +150,8 @@ def test_later_turns_of_a_session_have_no_propensity(served: Served) -> None:
         ({"tools": {}}, "tools"),
         ({"tools": [MARKED]}, "tools"),
         ({"tools": [{"type": "function", "function": MARKED}]}, "tools[0].function"),
+        ({"tools": [{"type": "function", "function": {"name": 1}}]}, "tools[0].function.name"),
+        ({"messages": [{"role": "user", "tool_calls": [{"function": MARKED}]}]}, "messages[0].tool_calls[0].function"),
         ({"stop": 1}, "stop"),
         ({"metadata": MARKED}, "metadata"),
         ({"metadata": {"session": [MARKED]}}, "metadata.session"),
