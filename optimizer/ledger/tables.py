@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, I
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import ColumnElement, literal_column
 
-SCHEMA_REVISION = "0004"  # the newest file in migrations/versions
+SCHEMA_REVISION = "0005"  # the newest file in migrations/versions
 VERSION_TABLE = "ledger_version"  # not alembic's own name: the database may be shared with another application
 
 metadata = MetaData()
@@ -54,6 +54,14 @@ calls = Table(
     Column("features_json", Text),  # only where the user asks for raw features to be kept
     Column("prompt_hmac", Text),
     Index("ix_calls_decided_at_us", "decided_at_us"),
+    # Calls outside of sessions, mostly all of them, cost it nothing.
+    Index(
+        "ix_calls_session_id",
+        "session_id",
+        "decided_at_us",
+        sqlite_where=literal_column("session_id IS NOT NULL"),
+        postgresql_where=literal_column("session_id IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 

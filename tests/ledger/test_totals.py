@@ -111,3 +111,15 @@ def test_a_sessions_latest_call_is_found_of_any_tenant_or_of_one(database: Datab
     assert latest_call_of_session(database, "s") == "b"
     assert latest_call_of_session(database, "s", tenant="acme") == "a"
     assert latest_call_of_session(database, "none") is None
+
+
+def test_a_sessions_latest_call_is_found_without_reading_all_calls(database: Database) -> None:
+    if not database.is_sqlite:
+        return  # its planner reads small tables whole
+    query = (
+        "EXPLAIN QUERY PLAN SELECT call_id FROM calls WHERE session_id = ? ORDER BY decided_at_us DESC, call_id DESC"
+    )
+    with database.reading() as connection:
+        plan = connection.exec_driver_sql(query, ("s",)).all()
+    assert "ix_calls_session_id" in str(plan)
+    assert "TEMP B-TREE" not in str(plan)
