@@ -204,7 +204,9 @@ class Router:
         tokens = self._estimator.estimate(None, features)
         request = wanted.request(tokens.mean, tokens.high)
         route = self.optimizer.view.route(request.use_case)
-        selection = self.optimizer.choose(request, self.line.troubled(route.candidates))
+        choose = partial(self.optimizer.choose, request, self.line.troubled(route.candidates))
+        # A session that memory does not know is looked up in the ledger, and other calls must not wait for that.
+        selection = choose() if request.session_id is None else await anyio.to_thread.run_sync(choose)
         secret = self.optimizer.settings.secret
         if secret is not None:
             noted = prompt_hmac(secret.get_secret_value().encode(), wanted.body)

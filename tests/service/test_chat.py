@@ -1,11 +1,13 @@
 """Whole chats over HTTP: what a client sends, what goes on to the gateway, what comes back."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from optimizer.ledger.database import connect
 from optimizer.simulation.fake_gateway import FakeServer, Script
 from optimizer.simulation.fake_gateway.script import Trouble
 from tests.engine.factory import CHEAP, DEAR, pool
@@ -285,6 +287,19 @@ def test_two_requests_on_one_connection_are_two_calls(served: Served) -> None:
         while received.count(b"HTTP/1.1 200") < 2:
             received += connection.recv(65_536)
     assert len(served.calls()) == 2
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_session_that_must_be_looked_up_holds_up_nobody_else(serve: Serve, url: str) -> None:
+    served, database = serve(database=url), connect(url)
+    with ThreadPoolExecutor() as threads:
+        with database.writing() as connection:
+            connection.exec_driver_sql("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE")
+            waiting = threads.submit(served.chat, headers={"x-optimizer-session": "s"})
+            assert served.chat().status_code == 200
+            assert not waiting.done()
+        assert waiting.result().status_code == 200
+    database.close()
 
 
 def test_nothing_of_a_prompt_is_in_the_ledger(served: Served, file: Path) -> None:
