@@ -11,6 +11,7 @@ BENCHMARKS = {
     "coverage": "how often the intervals of off-policy estimates hold",
     "router_resilience": "calls that survive failures, and a ledger that is right about each",
     "router_streams": "streams left at random moments, and what stays behind",
+    "savings_coverage": "how often the limits of a saving hold what was truly saved",
     "figures": "quality and savings on recorded data, through the production replay",
 }
 

@@ -1,18 +1,21 @@
-"""From served calls to what they saved and how fast they were; from observe mode's notes to what might have been."""
+"""From served calls to what they saved and how fast they were."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 
-from optimizer.analysis.parts import ObserveReport
-from optimizer.analysis.savings import Saving, ServedCall, priced_counterfactual
+from optimizer.analysis.savings import Draw, Saving, ServedCall, saved
 from optimizer.catalog import Catalog
 from optimizer.domain import Gateway, Price
-from optimizer.ledger.outcomes import ObservedChoices, Outcome
+from optimizer.ledger.draws import Drawn
+from optimizer.ledger.outcomes import Outcome
 from optimizer.routes import Routes
 from optimizer.settings import Settings
+
+NO_DRAWS: Mapping[str, Drawn] = MappingProxyType({})
 
 
 class BaselinePrices:
@@ -44,26 +47,64 @@ class Accounts:
     latencies: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
-    def of(cls, outcomes: Iterable[Outcome], baselines: BaselinePrices) -> "Accounts":
-        """Return the accounts of outcomes; those of use cases without a baseline save nothing."""
-        accounts = cls(baselines.retired)
+    def of(
+        cls, outcomes: Iterable[Outcome], baselines: BaselinePrices, draws: Mapping[str, Drawn] = NO_DRAWS
+    ) -> "Accounts":
+        """Return the accounts of outcomes in order of time; those of use cases without a baseline save nothing.
+
+        Parameters
+        ----------
+        draws : mapping of str to Drawn
+            Digest → what was drawn from; without it nothing counts as drawn.
+        """
+        accounts, lots = cls(baselines.retired), Lots(draws)
         for outcome in outcomes:
             if outcome.latency_ms is not None:
                 accounts.latencies[outcome.use_case].append(outcome.latency_ms)
             baseline = baselines.of_use_case.get(outcome.use_case)
             if baseline is not None:
                 price = baselines.price(baseline, outcome.decided_at)
-                accounts.calls[outcome.use_case].append(_served(outcome, baseline, price))
+                accounts.calls[outcome.use_case].append(_served(outcome, baseline, price, lots.of(outcome, baseline)))
         return accounts
 
     def saving(self, use_case: str | None = None) -> Saving | None:
         """Return what one use case or all saved; None where nothing is known of any call."""
         names = self.calls if use_case is None else [use_case]
-        saving = priced_counterfactual(call for name in names for call in self.calls.get(name, ()))
+        saving = saved(call for name in names for call in self.calls.get(name, ()))
         return saving if saving.n_calls else None
 
 
-def _served(outcome: Outcome, baseline: str, price: Price) -> ServedCall:
+class Lots:
+    """Finds the draw that settled each call; told of all calls in order of time, since sessions stay with theirs."""
+
+    def __init__(self, draws: Mapping[str, Drawn]) -> None:
+        self._draws = draws
+        self._of_session: dict[tuple[str, str], Draw] = {}
+
+    def of(self, outcome: Outcome, baseline: str) -> Draw | None:
+        """Return the call's draw; None where something else than a draw settled who served, or it is not known."""
+        session = None if outcome.session_id is None else (outcome.use_case, outcome.session_id)
+        if outcome.overridden_by == "session" and session is not None:
+            found = self._of_session.get(session)
+            return found and replace(found, first=False, at_s=outcome.decided_at.timestamp())
+        drawn = self._draws.get(outcome.digest)
+        if outcome.overridden_by is not None or outcome.propensity is None or drawn is None:
+            return None
+        found = Draw(
+            True,
+            outcome.drawn_model_id == baseline,
+            drawn.shares.get(baseline, 0.0),
+            outcome.held_out,
+            drawn.held_share,
+            drawn.incumbent,
+            outcome.decided_at.timestamp(),
+        )
+        if session is not None:
+            self._of_session[session] = found
+        return found
+
+
+def _served(outcome: Outcome, baseline: str, price: Price, draw: Draw | None) -> ServedCall:
     return ServedCall(
         outcome.use_case,
         outcome.model_id,
@@ -74,28 +115,6 @@ def _served(outcome: Outcome, baseline: str, price: Price) -> ServedCall:
         outcome.paid_usd,
         outcome.cached_tokens or 0,
         outcome.session_id,
-        outcome.held_out,
+        outcome.held_out if draw is None else draw.held_out,
+        draw,
     )
-
-
-def observed_by_use_case(choices: Iterable[ObservedChoices]) -> Mapping[str, ObserveReport]:
-    """Return use case → what the optimizer would have chosen there by itself."""
-    notes: dict[str, list[ObservedChoices]] = defaultdict(list)
-    for choice in choices:
-        notes[choice.decision.use_case].append(choice)
-    return {use_case: _observed(noted) for use_case, noted in notes.items()}
-
-
-def _observed(noted: Iterable[ObservedChoices]) -> ObserveReport:
-    drawn: Counter[str] = Counter()
-    n_unknown, served_usd, drawn_usd = 0, 0.0, 0.0
-    for choice in noted:
-        drawn[choice.drawn_model_id] += choice.n_calls
-        standings = choice.decision.by_model
-        served, other = (standings[m].expected_cost_usd for m in (choice.model_id, choice.drawn_model_id))
-        if served is None or other is None:
-            n_unknown += choice.n_calls
-        else:
-            served_usd += choice.n_calls * served
-            drawn_usd += choice.n_calls * other
-    return ObserveReport(drawn.total(), dict(drawn.most_common()), n_unknown, served_usd, drawn_usd)

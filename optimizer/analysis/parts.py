@@ -60,6 +60,8 @@ class ObserveReport:
         Calls left out of the sums, because the expected cost of one of the two models is unknown.
     expected_cost_usd, chosen_cost_usd : float
         Expected cost of those who served, and of those who were drawn.
+    low_usd, high_usd : float or None
+        95% limits of what would have been saved; None where too few calls were noted.
     """
 
     n_calls: int
@@ -67,6 +69,8 @@ class ObserveReport:
     n_unknown: int
     expected_cost_usd: float
     chosen_cost_usd: float
+    low_usd: float | None = None
+    high_usd: float | None = None
 
     @property
     def would_have_saved_usd(self) -> float:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from optimizer.analysis.accounts import Accounts, BaselinePrices, observed_by_use_case
+from optimizer.analysis.accounts import Accounts, BaselinePrices
 from optimizer.analysis.advice import headlines, next_steps, paces, unrated
+from optimizer.analysis.observed import observed_by_use_case
 from optimizer.analysis.parts import (
     AlarmReport,
     Figures,
@@ -29,6 +30,7 @@ from optimizer.errors import UnknownUseCase
 from optimizer.ledger.alarms import RaisedAlarm, read_alarms
 from optimizer.ledger.calls import recent_calls
 from optimizer.ledger.database import Database
+from optimizer.ledger.draws import draws_between
 from optimizer.ledger.evidence import EvidenceReader
 from optimizer.ledger.health import read_health
 from optimizer.ledger.limits import limit_status, spending_limits
@@ -69,7 +71,8 @@ def make_report(
     if name is not None and name not in settings.use_cases and not totals:
         raise UnknownUseCase(name, tuple(settings.names))
     prices = BaselinePrices(settings, catalog, routes)
-    accounts = Accounts.of(outcomes_between(database, start, end, use_case=name), prices)
+    draws = draws_between(database, start, end, use_case=name)
+    accounts = Accounts.of(outcomes_between(database, start, end, use_case=name), prices, draws)
     observed = observed_by_use_case(observed_between(database, start, end, use_case=name))
     alarms = read_alarms(database)
     uses = limit_uses(limit_status(database, spending_limits(settings), now))

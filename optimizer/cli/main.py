@@ -20,6 +20,7 @@ from optimizer.cli.ledger import db, rebuild, verify
 from optimizer.cli.prices import prices
 from optimizer.cli.replay import replay
 from optimizer.cli.report import report
+from optimizer.cli.savings import savings
 from optimizer.cli.serve import serve
 from optimizer.errors import OptimizerError
 
@@ -51,6 +52,7 @@ for command in (
     rate,
     explain,
     report,
+    savings,
     budgets,
     keys,
     verify,

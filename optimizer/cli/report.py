@@ -5,7 +5,7 @@ from datetime import datetime
 
 import click
 
-from optimizer.analysis.parts import Figures, Report, UseCaseReport
+from optimizer.analysis.parts import Figures, ObserveReport, Report, UseCaseReport
 from optimizer.analysis.report import make_report
 from optimizer.analysis.savings import Saving
 from optimizer.cli.app import App, Verb
@@ -22,10 +22,19 @@ from optimizer.ledger.health import WHOLE_GATEWAY
 @click.pass_obj
 def report(app: App, since: datetime | None, until: datetime | None, use_case: str | None, *, as_json: bool) -> None:
     """Report on the calls of a period: learning, cost, savings, quality, speed, and who served."""
+    found = report_of(app, since, until, use_case)
+    if as_json:
+        show_json(found.to_dict())
+    else:
+        _show(found)
+
+
+def report_of(app: App, since: datetime | None, until: datetime | None, use_case: str | None) -> Report:
+    """Return the report on the calls of a period in the app's ledger."""
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be earlier than --until")
     with app.ledger() as database:
-        found = make_report(
+        return make_report(
             database,
             app.settings,
             app.catalog,
@@ -35,10 +44,6 @@ def report(app: App, since: datetime | None, until: datetime | None, use_case: s
             use_case=use_case,
             source="environment" if app.config is None else str(app.config),
         )
-    if as_json:
-        show_json(found.to_dict())
-    else:
-        _show(found)
 
 
 def _show(report: Report) -> None:
@@ -181,7 +186,13 @@ def _show_observed(use_case: UseCaseReport) -> None:
     click.echo()
     title = f"{use_case.use_case}, observe mode: what the optimizer's own choice would have been"
     show_table(("model", "calls>", "share>"), rows, title=title)
-    expected = (short_usd(usd) for usd in (observed.would_have_saved_usd, observed.expected_cost_usd))
-    saved = "It would have saved {} of {} at expected cost: an expectation, not a measurement.".format(*expected)
+    _lines((would_have_saved(observed),))
+
+
+def would_have_saved(observed: ObserveReport) -> str:
+    """Return what the optimizer would have saved, in words."""
+    saved, of = (short_usd(usd) for usd in (observed.would_have_saved_usd, observed.expected_cost_usd))
+    if observed.low_usd is not None and observed.high_usd is not None:
+        saved += f" ± {short_usd((observed.high_usd - observed.low_usd) / 2)} (95%)"
     unknown = f" {observed.n_unknown:,} calls of unknown expected cost are left out." if observed.n_unknown else ""
-    _lines((saved + unknown,))
+    return f"It would have saved {saved} of {of} at expected cost: an expectation, not a measurement.{unknown}"

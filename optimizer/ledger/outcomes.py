@@ -27,6 +27,10 @@ class Outcome:
         Who served.
     paid_usd : float or None
         Of all attempts, failed ones too; unknown if that of any is.
+    drawn_model_id, propensity, overridden_by : str, float or None, str or None
+        As in a selection.
+    digest : str
+        Of the decision: see `draws`.
     """
 
     use_case: str
@@ -39,16 +43,22 @@ class Outcome:
     output_tokens: int | None
     latency_ms: float | None
     paid_usd: float | None
+    call_id: str = ""
+    drawn_model_id: str = ""
+    propensity: float | None = None
+    overridden_by: str | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedChoices:
-    """Calls of observe mode that share a decision: who served them, and who was drawn but did not serve."""
+    """Calls of observe mode that share a decision and a session: who served, and who was drawn but did not serve."""
 
     decision: Decision
     model_id: str
     drawn_model_id: str
     n_calls: int
+    session_id: str | None = None
 
 
 def outcomes_between(
@@ -60,10 +70,10 @@ def outcomes_between(
     """
     with database.reading() as connection:
         rows = connection.execution_options(yield_per=_BATCH).execute(_served(start, end, use_case))
-        for name, model_id, at_us, session, held_out, n_input, n_cached, n_output, ms, nano_usd in rows:
+        for name, model_id, at_us, session, held_out, n_input, n_cached, n_output, ms, nano_usd, *draw in rows:
             paid = None if nano_usd is None else nano_usd / NANO_USD
             at = to_datetime(at_us)
-            yield Outcome(name, model_id, at, session, held_out, n_input, n_cached, n_output, ms, paid)
+            yield Outcome(name, model_id, at, session, held_out, n_input, n_cached, n_output, ms, paid, *draw)
 
 
 def observed_between(
@@ -71,9 +81,9 @@ def observed_between(
 ) -> Iterator[ObservedChoices]:
     """Yield what observe mode noted of calls decided in [start, end)."""
     c = calls.c
-    query = select(c.decision_digest, c.model_id, c.drawn_model_id, func.count())
+    query = select(c.decision_digest, c.model_id, c.drawn_model_id, c.session_id, func.count())
     query = _within(query.where(c.overridden_by == "observe"), start, end, use_case)
-    query = query.group_by(c.decision_digest, c.model_id, c.drawn_model_id).order_by(c.decision_digest)
+    query = query.group_by(c.decision_digest, c.model_id, c.drawn_model_id, c.session_id).order_by(c.decision_digest)
     with database.reading() as connection:
         rows = connection.execute(query).all()
         for begin in range(0, len(rows), _DECISIONS):
@@ -83,8 +93,8 @@ def observed_between(
                 select(decisions.c.digest, decisions.c.document_json).where(decisions.c.digest.in_(wanted))
             )
             decided = {digest: Decision.parse(document) for digest, document in found}
-            for digest, model_id, drawn_model_id, n_calls in some:
-                yield ObservedChoices(decided[digest], model_id, drawn_model_id, n_calls)
+            for digest, model_id, drawn_model_id, session_id, n_calls in some:
+                yield ObservedChoices(decided[digest], model_id, drawn_model_id, n_calls, session_id)
 
 
 def _served(start: datetime, end: datetime, use_case: str | None) -> Select[Any]:
@@ -118,6 +128,11 @@ def _served(start: datetime, end: datetime, use_case: str | None) -> Select[Any]
             a.output_tokens,
             a.latency_ms,
             tried.c.paid_nano_usd,
+            c.call_id,
+            c.drawn_model_id,
+            c.propensity,
+            c.overridden_by,
+            c.decision_digest,
         )
         .join_from(calls, tried, c.call_id == tried.c.call_id)
         .join(attempts, (a.call_id == c.call_id) & (a.number == tried.c.served))

@@ -198,6 +198,7 @@ def test_observe_mode_says_what_would_have_been_chosen(opened: Open) -> None:
     assert code.observed is not None
     assert (code.observed.n_calls, code.observed.choices, code.observed.n_unknown) == (3, {"gpt-oss-120b": 3}, 0)
     assert 0 < code.observed.chosen_cost_usd < code.observed.expected_cost_usd
+    assert code.observed.low_usd < code.observed.would_have_saved_usd < code.observed.high_usd
     assert code.saving is not None
     assert code.saving.saved_usd == 0.0
 
@@ -260,6 +261,8 @@ def test_json_keeps_its_keys(opened: Open) -> None:
         "n_unknown",
         "expected_cost_usd",
         "chosen_cost_usd",
+        "low_usd",
+        "high_usd",
         "would_have_saved_usd",
     }
 

@@ -86,7 +86,7 @@ def test_sessions_count_as_one() -> None:
     paid = np.repeat(rng.exponential(0.001, 30), 10)
     alone = [replace(CALL, paid_usd=float(p)) for p in paid]
     together = [replace(c, session_id=f"s{i // 10}") for i, c in enumerate(alone)]
-    narrow, wide = (priced_counterfactual(calls) for calls in (alone, together))
+    narrow, wide = (priced_counterfactual(calls, spread=0.0) for calls in (alone, together))
     assert narrow.saved_usd == wide.saved_usd
     assert _width(wide) == pytest.approx(np.sqrt(10) * _width(narrow), rel=0.08)
 
@@ -94,7 +94,7 @@ def test_sessions_count_as_one() -> None:
 def test_mix_of_use_cases_is_given() -> None:
     """Dear and cheap use cases whose calls are all alike inside leave no doubt about the sum."""
     dear = replace(CALL, use_case="research", input_tokens=100_000)
-    saving = priced_counterfactual([CALL] * 10 + [dear] * 12)
+    saving = priced_counterfactual([CALL] * 10 + [dear] * 12, spread=0.0)
     assert saving.low_usd == pytest.approx(saving.high_usd) == pytest.approx(saving.saved_usd)
     assert saving.share_low == pytest.approx(saving.share)
 
