@@ -50,7 +50,7 @@ def _show(name: str, count: Counter, samples: list[Sample]) -> None:
 def _learned(count: Counter, samples: list[Sample]) -> Learned:
     learned = Learned()
     for _, text in samples:
-        learned = learned.after(features(text), count(text))
+        learned = learned.after((features(text), count(text)))
     return learned
 
 

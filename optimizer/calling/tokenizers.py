@@ -63,22 +63,20 @@ def _message_tokens(encoding: Any, message: Mapping[str, str]) -> int:  # noqa: 
 
 
 def _encoding(model_id: str) -> Any:  # noqa: ANN401
-    named = os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")
-    # Where tiktoken keeps its files.
-    return _loaded(
-        model_id.rpartition("/")[2], Path(named) if named else Path(tempfile.gettempdir()) / "data-gym-cache"
-    )
+    return _loaded(model_id, os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR"))
 
 
 @lru_cache(maxsize=256)
-def _loaded(model: str, folder: Path) -> Any:  # noqa: ANN401
+def _loaded(model_id: str, named: str | None) -> Any:  # noqa: ANN401
+    # Where tiktoken keeps its files.
+    folder = Path(named) if named else Path(tempfile.gettempdir()) / "data-gym-cache"
     try:
         import tiktoken
     except ImportError:
         _say("tiktoken is not installed (pip install 'orchestra-optimizer[tokenizers]')")
         return None
     try:
-        name = tiktoken.encoding_name_for_model(model)
+        name = tiktoken.encoding_name_for_model(model_id.rpartition("/")[2])
     except KeyError:  # not one of OpenAI's, or newer than the package
         return None
     if (

@@ -45,6 +45,8 @@ SURE_AFTER = 30  # requests; from then on the margin is what estimates were off 
 UNKNOWN_SHARE = 0.30
 _EDGES = np.append(np.linspace(-0.5, 2.0, 251), np.inf)  # of shares by which requests were longer than estimated
 MOST_MODELS = 500
+# To weigh everything anew takes as long as the rest of a call: of many requests, a few more can wait for company.
+_WAITING_SHARE, _MOST_WAITING = 1 / 32, 64
 _ABSURD = 50.0  # times the start's estimate: not a count of this request
 _Z95 = 1.645
 
@@ -84,31 +86,32 @@ class Learned:
     def __add__(self, other: "Learned") -> "Learned":
         return Learned(self.n + other.n, self.gram + other.gram, self.cross + other.cross, self.misses + other.misses)
 
-    def after(self, counts: FloatArray, tokens: int) -> "Learned":
-        """Return what is known after one request more."""
-        row, share = counts / (tokens + OFFSET), tokens / (tokens + OFFSET)
-        mean = float(self._fit[0] @ counts)
-        misses = np.zeros(len(_EDGES))
-        misses[np.searchsorted(_EDGES, (tokens - mean) / (mean + OFFSET))] = 1.0
-        return self + Learned(1, np.outer(row, row), row * share, misses)
+    def after(self, *requests: tuple[FloatArray, int]) -> "Learned":
+        """Return what is known after some requests more, each with its counts and its true tokens."""
+        counts, tokens = np.array([row for row, _ in requests]), np.array([n for _, n in requests], dtype=np.float64)
+        rows, shares = counts / (tokens + OFFSET)[:, None], tokens / (tokens + OFFSET)
+        means = counts @ self._fit[0]
+        missed = np.searchsorted(_EDGES, (tokens - means) / (means + OFFSET))
+        misses = np.bincount(missed, minlength=len(_EDGES)).astype(np.float64)
+        return self + Learned(len(requests), rows.T @ rows, rows.T @ shares, misses)
 
     def estimate(self, counts: FloatArray) -> Estimate:
         """Return the tokens of a request or text with these counts."""
-        weights, factor = self._fit
+        weights, covariance = self._fit
         mean = float(weights @ counts)
-        unsure = float(counts @ cho_solve((factor, True), counts, check_finite=False))
+        unsure = max(float(counts @ covariance @ counts), 0.0)
         high = mean + math.hypot(self._missed_by * (mean + OFFSET), _Z95 * math.sqrt(unsure))
         return Estimate(max(1, round(mean)), max(1, math.ceil(high)))
 
     @cached_property
     def _fit(self) -> tuple[FloatArray, FloatArray]:
-        """Tokens per count and the Cholesky factor of their precision, from the rows and the start, as Bayes weighs."""
+        """Tokens per count and their covariance, from the rows and the start, as Bayes weighs."""
         factor = np.linalg.cholesky(self.gram / _NOISE**2 + _PRECISION)
         wanted = self.cross / _NOISE**2 + _PRECISION @ START
         weights = cho_solve((factor, True), wanted, check_finite=False)
         if weights.min() < 0:  # more text is never fewer tokens
             weights = nnls(factor.T, np.linalg.solve(factor, wanted))[0]
-        return weights, factor
+        return weights, cho_solve((factor, True), np.eye(len(factor)), check_finite=False)
 
     @cached_property
     def _missed_by(self) -> float:
@@ -128,6 +131,7 @@ class TokenEstimator:
 
     def __init__(self, learned: Mapping[str, Learned] | None = None) -> None:
         self._learned = dict(learned or {})
+        self._waiting: dict[str, list[tuple[FloatArray, int]]] = {}
         self._lock = Lock()
 
     def estimate(self, model_id: str | None, counts: FloatArray) -> Estimate:
@@ -139,7 +143,11 @@ class TokenEstimator:
         started = float(START @ counts) + OFFSET
         if input_tokens >= 1 and 1 / _ABSURD < (input_tokens + OFFSET) / started < _ABSURD:
             with self._lock:
-                self._keep(model_id, self.learned(model_id).after(counts, input_tokens))
+                waiting, known = self._waiting.setdefault(model_id, []), self.learned(model_id)
+                waiting.append((counts, input_tokens))
+                if len(waiting) > min(known.n * _WAITING_SHARE, _MOST_WAITING - 1):
+                    del self._waiting[model_id]
+                    self._keep(model_id, known.after(*waiting))
 
     def add(self, model_id: str, more: Learned) -> None:
         """Note what another process has learned."""
@@ -154,7 +162,9 @@ class TokenEstimator:
         self._learned.pop(model_id, None)
         self._learned[model_id] = learned
         if len(self._learned) > MOST_MODELS:
-            del self._learned[next(iter(self._learned))]
+            oldest = next(iter(self._learned))
+            del self._learned[oldest]
+            self._waiting.pop(oldest, None)
 
 
 _NOTHING = Learned()

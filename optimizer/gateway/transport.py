@@ -188,8 +188,19 @@ class _Transport(AiohttpTransport):
         )
 
 
+class _NoCookies(httpx.Cookies):
+    """Cookies that are never kept; to look for them in every reply takes longer than to read the reply."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Keep none."""
+
+
 class _Client(HttpxAiohttpClient):
-    """An `AsyncClient` on that transport, also where the environment names a proxy."""
+    """An `AsyncClient` on that transport, also where the environment names a proxy; without cookies."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401, httpx's options
+        super().__init__(**options)
+        self._cookies = _NoCookies()
 
     def _init_transport(self, *args: Any, **options: Any) -> httpx.AsyncBaseTransport:  # noqa: ANN401, httpx's options
         return _Transport(*args, **options)

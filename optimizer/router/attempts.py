@@ -173,7 +173,17 @@ class Attempts:
         return NoEligibleCandidate(call.selection.use_case, call.skipped, "try again in a while")
 
     async def _at(self, stop: Stop, call: Call, ask: Ask[T]) -> Served[T]:
-        """Ask one stop, again where that may help: exponential pauses, full jitter, no shorter than asked for."""
+        """Ask one stop, and again where that may help."""
+        try:
+            return await self._once(stop, call, ask)
+        except GatewayError as error:
+            if not error.retryable or self._routing.retries < 1:
+                raise
+            failed = [error]
+        return await self._again(stop, call, ask, failed)
+
+    async def _again(self, stop: Stop, call: Call, ask: Ask[T], failed: list[GatewayError]) -> Served[T]:
+        """Ask once more after a failure: exponential pauses, full jitter, no shorter than asked for."""
         alone = self._next(call, set()) is None
 
         def again(state: RetryCallState) -> bool:
@@ -189,8 +199,13 @@ class Attempts:
         def over(state: RetryCallState) -> bool:
             return state.attempt_number > self._routing.retries or self._pause(state) >= call.left_s
 
+        async def once() -> Served[T]:
+            if failed:  # the first attempt is made already: most calls never come here, and are the quicker for it
+                raise failed.pop()
+            return await self._once(stop, call, ask)
+
         retrying = AsyncRetrying(sleep=self.clocks.sleep, stop=over, wait=self._pause, retry=again, reraise=True)
-        return await retrying(self._once, stop, call, ask, alone)
+        return await retrying(once)
 
     def _pause(self, state: RetryCallState) -> float:
         error = None if state.outcome is None else state.outcome.exception()
@@ -198,12 +213,13 @@ class Attempts:
         longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (state.attempt_number - 1))
         return max(longest * self._uniform(), asked_for or 0.0)
 
-    async def _once(self, stop: Stop, call: Call, ask: Ask[T], alone: bool) -> Served[T]:
+    async def _once(self, stop: Stop, call: Call, ask: Ask[T]) -> Served[T]:
         left_s = call.left_s
         if left_s <= 0.0:
             self.keep(call, call.selection)
             raise DeadlineExceeded(call.call_id, call.deadline_s, call.errors)
-        again = alone and bool(call.errors)  # its breaker opened by this very call's failures: nobody else is left
+        # Its breaker may have been opened by this very call's failures, with nobody else left.
+        again = bool(call.errors) and self._next(call, set()) is None
         permit = self._breakers.acquire(stop.gateway, stop.model_id, forced=call.forced or again)
         if permit is None:
             raise SkippedStop(f"its breaker at {stop.gateway} is open")

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -293,7 +293,12 @@ async def _ask(client: GatewayClient, chat: ChatCall) -> ChatReply:
 def _misspelt(body: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return the first option that looks like one of ours with a slip of the pen, and what to do."""
     for name in body:
-        close = get_close_matches(name, HINTS, n=1, cutoff=0.85)
+        close = _like_ours(name)
         if close:
-            return name, f"is unknown; did you mean {close[0]}?"
+            return name, f"is unknown; did you mean {close}?"
     return None
+
+
+@lru_cache(maxsize=1024)
+def _like_ours(name: str) -> str | None:
+    return next(iter(get_close_matches(name, HINTS, n=1, cutoff=0.85)), None)

@@ -27,7 +27,7 @@ def truth(counts: FloatArray, rng: np.random.Generator, noise: float = 0.05) -> 
 def after(n: int, seed: int = 2, noise: float = 0.05) -> Learned:
     rng, learned = np.random.default_rng(seed), Learned()
     for counts in texts(n, seed):
-        learned = learned.after(counts, truth(counts, rng, noise))
+        learned = learned.after((counts, truth(counts, rng, noise)))
     return learned
 
 
@@ -63,7 +63,7 @@ def test_weights_stay_positive_where_a_model_ignores_something() -> None:
     """Spaces at the start of lines are free here, and least squares would make them negative."""
     learned = Learned()
     for n in range(1, 60):
-        learned = learned.after(features("word " * n + "\n    " * (60 - n)), n)
+        learned = learned.after((features("word " * n + "\n    " * (60 - n)), n))
     assert learned._fit[0].min() >= 0.0
 
 
@@ -101,9 +101,9 @@ def test_order_of_requests_does_not_matter_to_the_estimate() -> None:
     pairs = [(c, truth(c, rng)) for c in counts]
     forward, backward = Learned(), Learned()
     for c, tokens in pairs:
-        forward = forward.after(c, tokens)
+        forward = forward.after((c, tokens))
     for c, tokens in reversed(pairs):
-        backward = backward.after(c, tokens)
+        backward = backward.after((c, tokens))
     assert_allclose(forward._fit[0], backward._fit[0], rtol=1e-9)
 
 
@@ -127,10 +127,22 @@ def test_models_are_learned_apart() -> None:
     assert estimator.estimate("other", counts) == estimator.estimate(None, counts) == before
 
 
+def test_of_many_requests_a_few_more_wait_for_company() -> None:
+    """Of 64 known, three more than a 32nd part come in together, and weigh as they would one by one but for the fit."""
+    known, [counts] = after(64), texts(1)
+    estimator = TokenEstimator({"m": known})
+    seen = []
+    for _ in range(3):
+        estimator.learn("m", counts, 100)
+        seen.append(estimator.learned("m").n)
+    assert seen == [64, 64, 67]
+    assert_allclose(estimator.learned("m").gram, known.after(*[(counts, 100)] * 3).gram)
+
+
 def test_learning_leaves_what_was_known_unchanged() -> None:
     known = after(3)
     gram = known.gram.copy()
-    known.after(texts(1)[0], 100)
+    known.after((texts(1)[0], 100))
     assert known.n == 3
     assert_allclose(known.gram, gram)
 
