@@ -12,6 +12,7 @@ BENCHMARKS = {
     "router_resilience": "calls that survive failures, and a ledger that is right about each",
     "router_streams": "streams left at random moments, and what stays behind",
     "savings_coverage": "how often the limits of a saving hold what was truly saved",
+    "router_latency": "what the Router adds to a direct call, next to what LiteLLM adds",
     "figures": "quality and savings on recorded data, through the production replay",
 }
 
