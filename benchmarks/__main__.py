@@ -13,6 +13,7 @@ BENCHMARKS = {
     "router_streams": "streams left at random moments, and what stays behind",
     "savings_coverage": "how often the limits of a saving hold what was truly saved",
     "router_latency": "what the Router adds to a direct call, next to what LiteLLM adds",
+    "drift": "how soon a model that has changed is noticed, and how often one that has not",
     "figures": "quality and savings on recorded data, through the production replay",
 }
 
