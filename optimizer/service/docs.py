@@ -11,6 +11,7 @@ Replies = dict[int | str, dict[str, Any]]
 
 _ID: Schema = {"type": "string", "format": "uuid"}
 _TEXT: Schema = {"type": "string"}
+_SHORT: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 
@@ -111,7 +112,7 @@ _HINT_HEADERS = (
 )
 CHAT_REQUEST: dict[str, Any] = {
     "parameters": [
-        {"name": name, "in": "header", "required": False, "description": what, "schema": _TEXT}
+        {"name": name, "in": "header", "required": False, "description": what, "schema": _SHORT}
         for name, what in _HINT_HEADERS
     ],
     "requestBody": {

@@ -175,10 +175,13 @@ def answer_errors(app: FastAPI) -> None:
     async def ours(_: Request, error: Exception) -> JSONResponse:
         return answer_to(error, datetime.now(UTC)).response
 
-    async def http(_: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
         code, message = _HTTP.get(error.status_code, (None, "the request cannot be answered"))
-        return ApiError(error.status_code, message, code=code, headers=error.headers).response
+        headers = dict(error.headers or {})
+        if error.status_code == 405 and (methods := _methods(request)):
+            headers["Allow"] = methods
+        return ApiError(error.status_code, message, code=code, headers=headers).response
 
     async def validation(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101
@@ -189,3 +192,9 @@ def answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(RecursionError, ours)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, validation)
+
+
+def _methods(request: Request) -> str:
+    """Return all methods of an address; a route by itself knows its own alone. Nothing where it is not documented."""
+    path = getattr(request.scope.get("route"), "path_format", None)
+    return ", ".join(sorted(method.upper() for method in request.app.openapi()["paths"].get(path, ())))
