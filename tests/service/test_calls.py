@@ -20,7 +20,11 @@ def test_a_call_says_why_and_what_came_of_it(served: Served) -> None:
     assert answer.json()["ratings"][0]["value"] == 0.5
 
 
-@pytest.mark.parametrize("call_id", ["nope", "a%00b", "01936b2e-7c1f-7d3a-9a55-0c1f5e7a2b90", str(uuid7())])
+@pytest.mark.parametrize(
+    "call_id",
+    ["nope", "a%00b", "01936b2e-7c1f-7d3a-9a55-0c1f5e7a2b90", str(uuid7())],
+    ids=["a word", "a NUL", "an old one", "a new one"],
+)
 def test_an_unknown_call_is_not_found(served: Served, call_id: str) -> None:
     answer = served.client.get(f"/v1/calls/{call_id}")
     assert (answer.status_code, error_of(answer)["code"]) == (404, "call_not_found")
