@@ -14,6 +14,7 @@ from optimizer.cli.budgets import budgets
 from optimizer.cli.calls import explain, rate, select
 from optimizer.cli.config import config
 from optimizer.cli.demo import demo
+from optimizer.cli.evaluate import evaluate
 from optimizer.cli.fake_gateway import fake_gateway
 from optimizer.cli.keys import keys
 from optimizer.cli.ledger import db, rebuild, verify
@@ -53,6 +54,7 @@ for command in (
     explain,
     report,
     savings,
+    evaluate,
     budgets,
     keys,
     verify,

@@ -163,6 +163,14 @@ def _add_ratings(found: list[_Measured], ratings: Iterable[Feedback], rule: Rewa
         found.append((QUALITY + metric, value, value * value))
 
 
+def call_reward(ratings: Iterable[Feedback], rule: RewardRule) -> float | None:
+    """Return what a served call earned, in [0, 1], gates applied; None where nobody rated its quality."""
+    found: list[_Measured] = []
+    _add_ratings(found, ratings, rule)
+    units = next((total for measure, total, _ in found if measure == QUALITY + rule.quality), None)
+    return None if units is None else units / QUALITY_UNIT
+
+
 def call_ratings(ratings: Iterable[Feedback]) -> dict[str, int]:
     """Return metric → one call's rating in whole 10⁻⁴, the mean over its raters, before gates.
 

@@ -132,6 +132,21 @@ def latest_call_of_session(database: Database, session_id: str, *, tenant: str |
     return found
 
 
+def calls_between(
+    database: Database, start: datetime, end: datetime, *, use_case: str | None = None
+) -> Iterator[StoredCall]:
+    """Yield every call decided in [start, end), in order of time."""
+    query = select(calls.c.call_id).where(calls.c.decided_at_us >= to_us(start), calls.c.decided_at_us < to_us(end))
+    if use_case is not None:
+        query = query.where(calls.c.use_case == use_case)
+    with database.reading() as connection:
+        wanted = list(connection.scalars(query.order_by(calls.c.decided_at_us, calls.c.call_id)))
+        for begin in range(0, len(wanted), _AT_ONCE):
+            some = wanted[begin : begin + _AT_ONCE]
+            found = {call.selection.call_id: call for call in _read(connection, some)}
+            yield from (found[call_id] for call_id in some if call_id in found)
+
+
 def _read_all(connection: Connection, call_ids: list[str]) -> Iterator[StoredCall]:
     for begin in range(0, len(call_ids), _AT_ONCE):
         yield from _read(connection, call_ids[begin : begin + _AT_ONCE])
