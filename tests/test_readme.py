@@ -14,7 +14,9 @@ from optimizer.simulation.fake_gateway import running_gateway
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
+OPERATION = (ROOT / "docs" / "operation.md").read_text()
 COMMANDS = re.findall(r"^\.venv/bin/optimizer ([^#\n]*)", TEXT, re.MULTILINE)
+RUNNING = re.findall(r"^\$ optimizer ((?:keys|db|serve)[^#\n]*)", TEXT + OPERATION, re.MULTILINE)
 
 
 def _block(language: str) -> str:
@@ -72,6 +74,23 @@ def test_every_command_shown_is_one_that_there_is(command: str, capsys: pytest.C
     """Its verb and options are known: `--help` after them is reached only if they parse."""
     assert run(cli, [*shlex.split(command), "--help"], App({})) == 0
     assert "Example:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", RUNNING)
+def test_every_command_to_run_the_service_is_one_that_there_is(command: str) -> None:
+    assert run(cli, [*shlex.split(command), "--help"], App({})) == 0
+
+
+def test_every_metric_that_is_named_is_one_that_there_is() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "optimizer" / "telemetry").glob("*.py"))
+    named = set(re.findall(r"`(llm_[a-z_]+)`", OPERATION))
+    assert len(named) >= 10
+    assert [name for name in named if name.removesuffix("_total") not in sources] == []
+
+
+@pytest.mark.parametrize("page", re.findall(r"\]\((docs/[a-z.]+)\)", TEXT))
+def test_every_page_that_is_linked_is_there(page: str) -> None:
+    assert (ROOT / page).exists()
 
 
 def test_select_as_shown_runs(
