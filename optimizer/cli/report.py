@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 
 import click
 
 from optimizer.analysis.parts import Figures, ObserveReport, Report, UseCaseReport
 from optimizer.analysis.report import make_report
+from optimizer.analysis.report_html import report_page
 from optimizer.analysis.savings import Saving
 from optimizer.cli.app import App, Verb
 from optimizer.cli.moments import moment_or_age
@@ -14,19 +16,43 @@ from optimizer.cli.output import console, share, short_usd, show_json, show_tabl
 from optimizer.ledger.health import WHOLE_GATEWAY
 
 
-@click.command(cls=Verb, epilog="optimizer report --since 24h --use-case code_generation")
+@click.command(cls=Verb, epilog="optimizer report --since 24h --use-case code_generation --html report.html")
 @click.option("--since", callback=moment_or_age, metavar="24h|DATE", help="Calls from then on.  [default: all]")
 @click.option("--until", callback=moment_or_age, metavar="24h|DATE", help="Calls before then.  [default: now]")
 @click.option("--use-case", metavar="NAME", help="This use case only.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write one page, which loads nothing from elsewhere.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def report(app: App, since: datetime | None, until: datetime | None, use_case: str | None, *, as_json: bool) -> None:
+def report(
+    app: App,
+    since: datetime | None,
+    until: datetime | None,
+    use_case: str | None,
+    *,
+    html: Path | None,
+    as_json: bool,
+) -> None:
     """Report on the calls of a period: learning, cost, savings, quality, speed, and who served."""
     found = report_of(app, since, until, use_case)
+    if html is not None:
+        _write(html, report_page(found))
     if as_json:
         show_json(found.to_dict())
-    else:
+    elif html is None:
         _show(found)
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
+    click.echo(f"The report is in {path}.", err=True)
 
 
 def report_of(app: App, since: datetime | None, until: datetime | None, use_case: str | None) -> Report:
