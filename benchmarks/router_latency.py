@@ -76,7 +76,7 @@ def run(
                     contenders["LiteLLM"] = _litellm(url)
                 figures: Figures = {}
                 for n, n_calls in levels.items():
-                    figures[n] = await _level(contenders, n, n_calls, rounds)
+                    figures[n] = await measured_level(contenders, n, n_calls, rounds)
                     told(n, figures[n])
                 return figures
 
@@ -128,12 +128,12 @@ def _litellm(url: str) -> Ask:
     return ask
 
 
-async def _level(contenders: dict[str, Ask], in_flight: int, n_calls: int, rounds: int) -> dict[str, Latency]:
+async def measured_level(contenders: dict[str, Ask], in_flight: int, n_calls: int, rounds: int) -> dict[str, Latency]:
     taken: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
         names = list(contenders)
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            seconds = await _round(contenders[name], in_flight, n_calls)
+            seconds = await measured_round(contenders[name], in_flight, n_calls)
             if number:
                 taken[name] += seconds
     return {
@@ -142,7 +142,7 @@ async def _level(contenders: dict[str, Ask], in_flight: int, n_calls: int, round
     }
 
 
-async def _round(ask: Ask, in_flight: int, n_calls: int) -> list[float]:
+async def measured_round(ask: Ask, in_flight: int, n_calls: int) -> list[float]:
     seconds: list[float] = []
 
     async def work() -> None:
@@ -155,7 +155,7 @@ async def _round(ask: Ask, in_flight: int, n_calls: int) -> list[float]:
     return seconds
 
 
-def _show(in_flight: int, by_name: dict[str, Latency]) -> None:
+def show(in_flight: int, by_name: dict[str, Latency]) -> None:
     bare = by_name["direct"]
     for name, found in by_name.items():
         added = f"{found.p50_ms - bare.p50_ms:11.2f} {found.p99_ms - bare.p99_ms:11.2f}" if name != "direct" else ""
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = parser.parse_args().rounds
     print("in flight  who         p50 ms    p99 ms   added p50   added p99", flush=True)
-    pairs = [(level["ours"], level["LiteLLM"]) for level in run(rounds=rounds, told=_show).values()]
+    pairs = [(level["ours"], level["LiteLLM"]) for level in run(rounds=rounds, told=show).values()]
     is_met = all(ours.p50_ms < theirs.p50_ms and ours.p99_ms < theirs.p99_ms for ours, theirs in pairs)
     print("ours adds less at every level" if is_met else "missed: ours must add less at every level")
     sys.exit(not is_met)
