@@ -238,7 +238,7 @@ FEEDBACK_REQUESTS: list[Any] = [
 ]
 WITHDRAW_REQUESTS: list[Any] = [{"call_id": CALL_ID, "rater": "ann"}]
 _RATING = {"call_id": CALL_ID, "metric": "quality", "rater": "user", "value": 0.9}
-_RATINGS = _list(_with_nulls(_object(call_id=_ID, metric=_TEXT, rater=_TEXT), value=_SHARE))
+_RATINGS = _list(_with_nulls(_object(call_id=_ID, rater=_TEXT), metric=_TEXT, value=_SHARE))
 FEEDBACK_REPLIES = _replies("What is taken down", _RATINGS, {"object": "list", "data": [_RATING]})
 WITHDRAW_REPLIES = _replies(
     "What is taken back", _RATINGS, {"object": "list", "data": [{**_RATING, "rater": "ann", "value": None}]}

@@ -20,10 +20,14 @@ from optimizer.errors import (
     GatewayError,
     GatewayTimeout,
     InvalidRequest,
+    LedgerError,
+    LedgerNotUpgraded,
+    LedgerTooNew,
     LedgerUnavailable,
     LimitReached,
     NoEligibleCandidate,
     NoGateway,
+    NotALedger,
     OptimizerError,
     RateLimited,
     RequestRefused,
@@ -136,7 +140,7 @@ def _too_deep(_: RecursionError, __: datetime) -> ApiError:
     return ApiError(400, "the body is nested too deeply", code="invalid_body")
 
 
-def _unavailable(_: LedgerUnavailable, __: datetime) -> ApiError:
+def _unavailable(_: LedgerError, __: datetime) -> ApiError:
     message = "the ledger cannot be reached now; try again in a moment"  # where it is, is not the caller's business
     return ApiError(503, message, code="ledger_unavailable", headers=retry_after(1.0))
 
@@ -154,7 +158,7 @@ _ANSWERS: tuple[tuple[type[Exception], Callable[[Any, datetime], ApiError]], ...
     (DeadlineExceeded, _plain(504, "deadline_exceeded")),
     (GatewayError, lambda error, _: _attempts(str(error), (error,))),
     (NoGateway, _plain(503, "no_gateway")),
-    (LedgerUnavailable, _unavailable),
+    *((kind, _unavailable) for kind in (LedgerUnavailable, LedgerNotUpgraded, LedgerTooNew, NotALedger)),
     (RecursionError, _too_deep),
 )
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Body, Depends, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
 from optimizer.engine.ratings import parse_rating
-from optimizer.errors import InvalidRating, InvalidRequest, NoGateway, UnknownMetric
+from optimizer.errors import InvalidRating, InvalidRequest, LedgerUnavailable, NoGateway, UnknownMetric
 from optimizer.selection import Selection
 from optimizer.service import docs
 from optimizer.service.errors import ApiError, answer_to
@@ -100,10 +100,10 @@ async def _named(
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One rating, understood: of which call, by which metric."""
+    """One rating, understood: of which call, by which metric; None is the use case's quality, whichever that is."""
 
     call_id: str
-    metric: str
+    metric: str | None
     rater: str
     value: float | None
 
@@ -160,13 +160,29 @@ async def _understood(service: Service, body: Subject | Sequence[Subject], calle
 
 
 async def _given(service: Service, subject: Subject, caller: Caller) -> Given:
-    selection = await selection_of(service, await _call_id(service, subject, caller), caller)
+    call_id = await _call_id(service, subject, caller)
+    rater = plain("rater", subject.rater)
+    try:
+        selection = await selection_of(service, call_id, caller)
+    except LedgerUnavailable as away:
+        if caller.tenant is not None:
+            raise
+        # Whether there is such a call is seen when the ledger is back; until then the journal has the rating.
+        return Given(call_id, subject.metric, rater, _worth_anywhere(subject, away))
     metrics = _metrics(service, selection)
     metric = subject.metric or metrics.quality
     if metric not in metrics.names:
         raise UnknownMetric(metric, metrics.names)
     value = _worth(subject.value, metrics.labels) if isinstance(subject, Rating) else None
-    return Given(selection.call_id, metric, plain("rater", subject.rater), value)
+    return Given(call_id, metric, rater, value)
+
+
+def _worth_anywhere(subject: Subject, away: LedgerUnavailable) -> float | None:
+    """Return what a rating is worth in every use case alike; where only its own could tell, the ledger is needed."""
+    try:
+        return _worth(subject.value, {}) if isinstance(subject, Rating) else None
+    except InvalidRating:
+        raise away from None
 
 
 async def _call_id(service: Service, subject: Subject, caller: Caller) -> str:

@@ -1,5 +1,7 @@
 """Why a call went to its model, and how the limits stand; to those alone whose business it is."""
 
+from pathlib import Path
+
 import pytest
 from uuid_utils import uuid7
 
@@ -35,6 +37,14 @@ def test_another_workers_call_is_found_even_at_once(url: str, serve: Serve) -> N
     for _ in range(5):
         call_id = one.chat().headers["x-optimizer-call-id"]
         assert other.client.get(f"/v1/calls/{call_id}").status_code == 200
+
+
+def test_with_the_ledger_away_nobody_can_say(served: Served, file: Path) -> None:
+    served.optimizer.database.close()
+    file.write_bytes(b"this is no database any more, whatever it was" * 100)
+    answer = served.client.get("/v1/calls/01936b2e-7c1f-7d3a-9a55-0c1f5e7a2b90")
+    assert (answer.status_code, error_of(answer)["code"]) == (503, "ledger_unavailable")
+    assert str(file) not in answer.text
 
 
 def test_a_tenants_call_is_that_tenants_alone(served: Served) -> None:

@@ -14,10 +14,13 @@ from optimizer.errors import (
     GatewayTimeout,
     InvalidRequest,
     LedgerError,
+    LedgerNotUpgraded,
+    LedgerTooNew,
     LedgerUnavailable,
     LimitReached,
     NoEligibleCandidate,
     NoGateway,
+    NotALedger,
     OptimizerError,
     RateLimited,
     RequestRefused,
@@ -86,8 +89,9 @@ def test_a_wait_is_at_least_a_second() -> None:
     assert retry_after(-3.0) == retry_after(0.2) == {"retry-after": "1"}
 
 
-def test_where_the_ledger_is_stays_here() -> None:
-    told = answer_to(LedgerUnavailable("postgresql://10.0.0.7/ledger is away"), NOON)
+@pytest.mark.parametrize("kind", [LedgerUnavailable, LedgerNotUpgraded, LedgerTooNew, NotALedger])
+def test_where_the_ledger_is_stays_here(kind: type[LedgerError]) -> None:
+    told = answer_to(kind("postgresql://10.0.0.7/ledger is away"), NOON)
     assert (told.status, told.code, told.headers["retry-after"]) == (503, "ledger_unavailable", "1")
     assert "10.0.0.7" not in told.message
 
