@@ -39,6 +39,7 @@ def test_a_callers_own_tenant_counts(served: Served) -> None:
         ({"use_case": ""}, "use_case"),
         ({"use_case": "a\u0000"}, "use_case"),
         ({"context_length": -1}, "context_length"),
+        ({"context_length": 10**12}, "context_length"),
         ({"context_length": MARKED}, "context_length"),
         ({"required_quality": 7}, "required_quality"),
         ({"objective": "loudest"}, "objective"),
@@ -76,6 +77,20 @@ def test_an_outcome_is_recorded_and_priced(served: Served) -> None:
     assert (attempt.usage, attempt.latency_ms, attempt.status) == (USAGE, 700.5, 200)
 
 
+def test_a_replys_usage_is_taken_as_it_is(served: Served) -> None:
+    call_id = select(served, model=DEAR).json()["call_id"]
+    usage = {
+        "prompt_tokens": 1000,
+        "completion_tokens": 200,
+        "total_tokens": 1200,
+        "prompt_tokens_details": {"cached_tokens": 400, "audio_tokens": None},
+        "completion_tokens_details": {"reasoning_tokens": 50, "accepted_prediction_tokens": 0},
+    }
+    assert record(served, call_id, usage=usage).status_code == 200
+    taken = served.last.attempts[0].usage
+    assert taken == USAGE.model_copy(update={"cached_tokens": 400, "reasoning_tokens": 50})
+
+
 def test_a_failure_and_a_fallback_are_two_attempts(served: Served) -> None:
     call_id = select(served, model=DEAR).json()["call_id"]
     failed = record(served, call_id, error="timeout").json()
@@ -102,7 +117,10 @@ def test_an_outcome_reaches_the_call_of_another_worker(url: str, serve: Serve) -
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({"usage": {"prompt_tokens": -1, "completion_tokens": 1}}, "usage.input_tokens"),
+        ({"usage": {"prompt_tokens": -1, "completion_tokens": 1}}, "usage.prompt_tokens"),
+        ({"usage": {"prompt_tokens": 1, "completion_tokens": 10**12}}, "usage.completion_tokens"),
+        ({"usage": {"prompt_tokens": True, "completion_tokens": 1}}, "usage.prompt_tokens"),
+        ({"cost_usd": 1e300}, "cost_usd"),
         ({"usage": {"words": 3}}, "usage.input_tokens"),
         ({"latency_ms": -1}, "latency_ms"),
         ({"latency_ms": "1"}, "latency_ms"),
