@@ -273,6 +273,9 @@ class Attempt:
     reused: Reuse | None = None
 
 
+CALLS_QUALITY = ""  # in place of a metric: the quality of the call's use case, where nobody can tell yet which
+
+
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """One rating of a call by one rater: `value` in [0, 1], or None to withdraw it."""

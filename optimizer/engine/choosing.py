@@ -31,7 +31,6 @@ class Chooser:
         Returns the aware time now.
     """
 
-    flags: Flags
     sessions: Sessions
     uniform: Callable[[], float]
     clock: Callable[[], datetime]
@@ -57,7 +56,7 @@ class Chooser:
             selection = self._drawn(request, route, view.lottery(route, request, troubled))
         except NoEligibleCandidate as refused:
             selection = self._undrawn(view, request, route, rule, refused)
-        return self._overridden(selection, route, rule)
+        return self._overridden(selection, route, rule, view.settings.flags)
 
     def _drawn(self, request: Request, route: Route, lottery: Lottery) -> Selection:
         if request.session_id is not None:
@@ -100,9 +99,9 @@ class Chooser:
         model, held_out = lottery.draw(session_uniform(route.name, session_id))
         return self._selection(request, decision, model, held_out)
 
-    def _overridden(self, selection: Selection, route: Route, rule: Rule | None) -> Selection:
+    def _overridden(self, selection: Selection, route: Route, rule: Rule | None, flags: Flags) -> Selection:
         """Return the selection with what stands above the draw: pin, rule, flags."""
-        flags, pin = self.flags, selection.request.model
+        pin = selection.request.model
         if pin is not None:
             return self._served_by(selection, _able(candidate_of(route, pin), route, selection.request), "pin")
         if rule is not None and can_serve(rule.candidate, selection.request):

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
 from importlib.resources import files
 from types import MappingProxyType
@@ -33,8 +34,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class View:
-    """Routes and snapshot of one moment, and the decisions made from them so far."""
+    """Settings, routes and snapshot of one moment, and the decisions made from them so far."""
 
+    settings: Settings
     routes: Routes
     snapshot: Snapshot
     segmenters: Segmenters
@@ -104,14 +106,13 @@ class Learner:
         clock: Callable[[], datetime],
         source: str,
     ) -> None:
-        self._settings = settings
         self._prices = Prices(catalog, database)
         self._database = database
-        self._segmenters = segmenters
         self._clock = clock
         self._source = source
         self._reader = EvidenceReader(database)
         self._refreshing = threading.Lock()
+        self._viewing = threading.Lock()  # for itself, so that nobody who reloads waits for a database that is away
         self._rolled_up_at = clock()
         self._pacer = Pacer()
         self._closed = threading.Event()
@@ -121,7 +122,7 @@ class Learner:
         self._reader.refresh()
         self._drift.read()
         self._prices.read(clock())
-        self.view = self._view(None)
+        self.view = self._view(settings, segmenters, None)
 
     @property
     def catalog(self) -> Catalog:
@@ -136,43 +137,47 @@ class Learner:
             changed |= self._drift.look(self.view.routes, now) if changed else self._drift.read()
             limited, priced = self._pacer.read(now), self._prices.read(now)
             if changed or limited or priced or (now - self.view.snapshot.at).total_seconds() >= _REPRICE_S:
-                self.view = self._view(self.view)
+                with self._viewing:
+                    self.view = self._view(self.view.settings, self.view.segmenters, self.view)
             if (now - self._rolled_up_at).total_seconds() > _ROLL_UP_S:
                 self._rolled_up_at = now
                 roll_up(self._database, now)
         self._refreshed(now)
 
-    def _view(self, before: View | None) -> View:
-        now = self._clock()
-        routes = effective_routes(self._settings, self.catalog, now, source=self._source)
-        last = None if before is None else before.snapshot
-        rows, alarms = self._reader.rows, self._drift.alarms
-        snapshot = make_snapshot(now, routes, rows, self._segmenters.contexts, last, alarms=alarms)
-        versions = self._versions(routes) if before is None else before.versions
-        return View(routes, self._pacer.hold(snapshot, self._reader.rows), self._segmenters, versions)
+    def reload(self, settings: Settings, segmenters: Segmenters) -> None:
+        """Put a view of other settings in place, from the evidence at hand.
 
-    def _versions(self, routes: Routes) -> dict[str, Versions]:
-        code = code_version()
-        policies = {
-            name: blake2b(code + route.settings.model_dump_json().encode(), digest_size=6).hexdigest()
-            for name, route in routes.by_use_case.items()
-        }
-        return {name: Versions(policy, self._segmenters.version_of(name)) for name, policy in policies.items()}
+        Raises
+        ------
+        InvalidSettings
+            If they do not fit the catalogue; then the view stays as it was.
+        """
+        with self._viewing:
+            self.view = self._view(settings, segmenters, self.view)
+
+    def _view(self, settings: Settings, segmenters: Segmenters, before: View | None) -> View:
+        now = self._clock()
+        routes = effective_routes(settings, self.catalog, now, source=self._source)
+        last = None if before is None else before.snapshot
+        rows = self._reader.rows
+        snapshot = make_snapshot(now, routes, rows, segmenters.contexts, last, alarms=self._drift.alarms)
+        same = before is not None and before.settings is settings
+        versions = before.versions if before is not None and same else _versions(routes, segmenters)
+        return View(settings, routes, self._pacer.hold(snapshot, rows), segmenters, versions)
 
     def pace_by(self, spend: Spend) -> None:
-        """Hold choices to these limits of spending from now on."""
-        with self._refreshing:
-            self._pacer = Pacer(spend)
-        self.refresh()
+        """Hold choices to these limits of spending from the next refresh on."""
+        self._pacer = Pacer(spend)
 
     def tell_of_refreshes(self, refreshed: Callable[[datetime], None]) -> None:
         """Tell of the last time that evidence was read: now, and whenever it is read again."""
         self._refreshed = refreshed
         refreshed(self._clock())
 
-    def start(self) -> None:
-        """Refresh from now on in a thread of its own, every `refresh_interval`."""
-        self._thread = threading.Thread(target=self._refresh_forever, name="evidence-reader", daemon=True)
+    def start(self, refresh: Callable[[], None]) -> None:
+        """Call `refresh` from now on in a thread of its own, every `refresh_interval`."""
+        run = partial(self._refresh_forever, refresh)
+        self._thread = threading.Thread(target=run, name="evidence-reader", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -181,9 +186,18 @@ class Learner:
         if self._thread is not None:
             self._thread.join()
 
-    def _refresh_forever(self) -> None:
-        while not self._closed.wait(self._settings.refresh_interval.total_seconds()):
+    def _refresh_forever(self, refresh: Callable[[], None]) -> None:
+        while not self._closed.wait(self.view.settings.refresh_interval.total_seconds()):
             try:
-                self.refresh()
+                refresh()
             except Exception as error:  # noqa: BLE001 - the last view goes on serving, whatever this is
                 _log.warning("Choices go on from older evidence: %s", error)
+
+
+def _versions(routes: Routes, segmenters: Segmenters) -> dict[str, Versions]:
+    code = code_version()
+    policies = {
+        name: blake2b(code + route.settings.model_dump_json().encode(), digest_size=6).hexdigest()
+        for name, route in routes.by_use_case.items()
+    }
+    return {name: Versions(policy, segmenters.version_of(name)) for name, policy in policies.items()}

@@ -6,38 +6,35 @@ import random
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from threading import Lock
+from typing import Self, TypeVar
 
 from optimizer.catalog import Catalog, load_catalog
-from optimizer.domain import Attempt, Candidate, CostTier, Feedback, Request, Usage
-from optimizer.engine.choosing import Chooser, candidate_of
+from optimizer.domain import CostTier, Request
+from optimizer.engine.bookkeeping import Bookkeeping
+from optimizer.engine.choosing import Chooser
 from optimizer.engine.learning import NOBODY, Learner, View
-from optimizer.engine.outcome import as_usage, checked_amount, checked_rating, checked_word, cost_of
-from optimizer.engine.pacing import Spend
-from optimizer.engine.recent import Recent, Sessions
+from optimizer.engine.pacing import Spend, unlimited
 from optimizer.engine.requests import request_of
 from optimizer.engine.segmenters import Segmenters
 from optimizer.engine.snapshot import Snapshot
-from optimizer.engine.told import Told
-from optimizer.errors import InvalidRequest, UnknownMetric
-from optimizer.ledger.batch import Fact
-from optimizer.ledger.calls import StoredCall, read_call
+from optimizer.engine.watch import Watch, settled_at_start
+from optimizer.errors import LedgerError, OptimizerError
 from optimizer.ledger.database import Database
 from optimizer.ledger.limits import spending_limits
-from optimizer.ledger.purse import TTL_S, Purse
-from optimizer.ledger.receipt import Receipt
 from optimizer.ledger.schema import open_database
-from optimizer.ledger.writer import Writer
 from optimizer.routes import Routes
 from optimizer.selection import Selection
 from optimizer.settings import Origin, Settings
 
 DEFAULT_DATABASE = "sqlite:///optimizer.db"
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
 
 
-class Optimizer:
+class Optimizer(Bookkeeping):
     """Chooses, call by call, the cheapest model that is good enough, and learns it from ratings.
 
     Open one with `Optimizer.open`; use it from any thread; close it, or use it as a context manager.
@@ -69,26 +66,20 @@ class Optimizer:
         background: bool = True,
         origin: Origin | None = None,
     ) -> None:
-        self.settings = settings
-        self.database = database
-        self.clock = clock
-        self._recent: Recent[str, Selection] = Recent()
-        self._sessions = Sessions(database)
-        self._told = Told.of(settings, catalog, self._recent)
         self.origin = origin or Origin()
+        self._watch = Watch(self.origin)
         segmenters = Segmenters.load(settings, self.origin.folder)
-        self._learner = Learner(settings, catalog, database, segmenters, clock=clock, source=self.origin.name)
-        # What is set aside must outlast the call that it is for.
-        ttl_s = max(TTL_S, settings.routing.deadline_seconds + 60.0)
-        self.purse = Purse(database, spending_limits(settings), clock=clock, ttl_s=ttl_s)
-        self._writer = Writer(database, settings.reward_rule, durability=settings.durability)
-        self._learner.tell_of_refreshes(self._told.refreshes(self._writer, self.purse))
+        learner = Learner(settings, catalog, database, segmenters, clock=clock, source=self.origin.name)
+        super().__init__(learner, database, self.origin.folder, clock)
         uniform = (rng or random.SystemRandom()).random
-        self._chooser = Chooser(settings.flags, self._sessions, uniform, clock)
+        self._chooser = Chooser(self._sessions, uniform, clock)
+        self._reloading = Lock()
+        self._checks: list[Callable[[Settings], object]] = []
+        self._followers: list[Callable[[], object]] = []
         if self.purse.limited:
             self.pace_by(self._told.spend(self.purse))
         if background:
-            self._learner.start()
+            self._learner.start(self.refresh)
 
     @classmethod
     def open(
@@ -219,125 +210,8 @@ class Optimizer:
         troubled : mapping of str to str
             Model → why a breaker keeps calls away from it; it is left out while others can serve.
         """
+        self.look_again()
         return self._chooser.choose(self._learner.view, request, troubled)
-
-    def keep(self, selection: Selection, *facts: Fact) -> Receipt:
-        """Hand a choice, and what is known of the call already, to the ledger's writer."""
-        self._recent.keep(selection.call_id, selection)
-        return self.tell(selection, *self._sessions.kept(selection), *facts)
-
-    def tell(self, *facts: Fact) -> Receipt:
-        """Hand attempts, ratings and the like to the ledger's writer; they are written together or not at all."""
-        self._told.facts(facts)
-        return self._writer.submit(*facts)
-
-    # What came of it
-
-    def record(
-        self,
-        call: Selection | str,
-        *,
-        usage: Usage | Mapping[str, int] | None = None,
-        latency_ms: float | None = None,
-        ttft_ms: float | None = None,
-        cost_usd: float | None = None,
-        error: str | None = None,
-        status: int | None = None,
-        model: str | None = None,
-        attempt: int = 0,
-    ) -> Attempt:
-        """Record what came of a call that the caller made.
-
-        Parameters
-        ----------
-        call : Selection or str
-            The selection, or its call id.
-        usage : Usage or mapping, optional
-            Tokens; a mapping may use OpenAI's names (`prompt_tokens`, …).
-        cost_usd : float, optional
-            What the gateway says it cost; else it is priced from the usage where the price is known, else unknown.
-        error : str, optional
-            A short word such as `timeout`, where the attempt failed. Never a message: it may hold a prompt.
-        model : str, optional
-            Who served, where it is not the model selected.
-        attempt : int
-            Number of the attempt, from 0; recording the same number again changes nothing.
-
-        Raises
-        ------
-        UnknownCall, InvalidRequest
-            If there is no such call, or a value is out of range; the error names it.
-        """
-        selection = call if isinstance(call, Selection) else self.selected(call)
-        candidate = self._who_served(selection, model)
-        tokens = as_usage(usage)
-        cost, source = cost_of(candidate, tokens, checked_amount("cost_usd", cost_usd))
-        made = Attempt(
-            selection.call_id,
-            candidate.model_id,
-            candidate.gateway,
-            self.clock(),
-            number=attempt,
-            served=error is None,
-            status=status,
-            error_kind=checked_word(error),
-            latency_ms=checked_amount("latency_ms", latency_ms),
-            ttft_ms=checked_amount("ttft_ms", ttft_ms),
-            usage=tokens,
-            cost_nano_usd=cost,
-            cost_source=source,
-        )
-        self._settle(self.tell(made))
-        if cost is not None:
-            self.purse.charge(selection.use_case, selection.request.tenant, cost)
-        return made
-
-    def rate(self, call_id: str, value: float | bool, *, metric: str | None = None, rater: str = "user") -> None:
-        """Rate a call, hours later too; the same rater's later rating of the same metric takes the earlier one's place.
-
-        Parameters
-        ----------
-        value : float or bool
-            In [0, 1].
-        metric : str, optional
-            Default: the use case's quality.
-
-        Raises
-        ------
-        InvalidRating, UnknownCall, UnknownMetric
-        """
-        self._give(call_id, checked_rating(value), metric, rater)
-
-    def withdraw(self, call_id: str, *, metric: str | None = None, rater: str = "user") -> None:
-        """Take a rater's rating of a call back; without one, nothing changes."""
-        self._give(call_id, None, metric, rater)
-
-    def _give(self, call_id: str, value: float | None, metric: str | None, rater: str) -> None:
-        if not rater or len(rater) > 200:
-            raise InvalidRequest("rater", "a name of 1 to 200 characters")
-        metrics = self._learner.view.route(self.selected(call_id).use_case).settings.metrics
-        if metric is not None and metric not in metrics.names:
-            raise UnknownMetric(metric, metrics.names)
-        self._settle(self.tell(Feedback(call_id, metric or metrics.quality, rater, value, self.clock())))
-
-    def selected(self, call_id: str) -> Selection:
-        """Return how a call was decided, from memory where it is recent; `UnknownCall` if it is nowhere."""
-        return self._recent.get(call_id) or self.call(call_id).selection
-
-    def _who_served(self, selection: Selection, model: str | None) -> Candidate:
-        if model is None or model in selection.decision.by_model:
-            return selection.decision.by_model[model or selection.model_id].candidate
-        return candidate_of(self._learner.view.route(selection.use_case), model)
-
-    def _settle(self, receipt: Receipt) -> None:
-        if self.settings.durability == "sync":
-            receipt.result()
-
-    def call(self, call_id: str) -> StoredCall:
-        """Return everything the ledger knows of a call; `UnknownCall` if it is not there."""
-        if call_id in self._recent:
-            self._writer.flush()
-        return read_call(self.database, call_id)
 
     # Learning
 
@@ -371,30 +245,85 @@ class Optimizer:
         """
         if flush:
             self._writer.flush()
-        self._learner.refresh()
+        self.look_again()
+        try:
+            self._learner.refresh()
+        finally:
+            self._told.waiting(self.journal_length)
+        for follow in tuple(self._followers):
+            follow()
+
+    def follow(self, follower: Callable[[], object]) -> Callable[[], None]:
+        """Call somebody at every refresh, in the thread that refreshes; return what ends it."""
+        return _added(self._followers, follower)
 
     def pace_by(self, spend: Spend) -> None:
         """Hold choices to limits from now on, so that they last; `spend` says how far each is used, every 15 s."""
         self._learner.pace_by(spend)
+        self._learner.refresh()
 
-    def flush(self) -> None:
-        """Wait until everything that this process was told is in the ledger."""
-        self._writer.flush()
-        self.purse.flush()
+    # Settings that change
+
+    def look_again(self) -> None:
+        """Reload if the configuration file has changed, which is looked at once a second at most."""
+        if self._watch.has_changed():
+            self.reload()
+
+    def reload(self) -> bool:
+        """Read the settings again, as a whole, and go by them; return whether they are in force.
+
+        Settings that are wrong are refused whole, and a warning says what is wrong. Calls that are under way end as
+        they began. `database_url` and `journal_dir` count from the next start on.
+        """
+        with self._reloading:
+            before = self.settings
+            try:
+                settings = self.origin.load()
+                segmenters = Segmenters.load(settings, self.origin.folder)
+                for check in tuple(self._checks):
+                    check(settings)
+                self._learner.reload(settings, segmenters)
+            except OptimizerError as error:
+                _log.warning("The configuration stays as it was: %s", error)
+                return False
+            self._keep_by(settings)
+            self._pace_anew(before)
+        for warning in settled_at_start(before, settings):
+            _log.warning("%s", warning)
+        return True
+
+    def check_reloads(self, check: Callable[[Settings], object]) -> Callable[[], None]:
+        """Have settings refused that `check` raises an `OptimizerError` for; return what ends it."""
+        return _added(self._checks, check)
+
+    def _pace_anew(self, before: Settings) -> None:
+        if spending_limits(self.settings) == spending_limits(before):
+            return
+        self._learner.pace_by(self._told.spend(self.purse) if self.purse.limited else unlimited)
+        try:
+            if not self.is_ledger_away:
+                self._learner.refresh()
+        except LedgerError as error:
+            _log.warning("Choices are held to the new limits later: %s", error)
 
     def close(self) -> None:
         """Write what waits and let go of the database; safe to call twice."""
         self._learner.stop()
-        try:
-            self.purse.close()
-        finally:
-            try:
-                self._writer.close()
-            finally:
-                self.database.close()
+        self._close_books()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _added(listeners: list[T], listener: T) -> Callable[[], None]:
+    """Add a listener, and return what takes it away."""
+    listeners.append(listener)
+
+    def take_away() -> None:
+        if listener in listeners:
+            listeners.remove(listener)
+
+    return take_away

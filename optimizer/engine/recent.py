@@ -2,6 +2,7 @@
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from optimizer.errors import LedgerUnavailable
@@ -42,14 +43,15 @@ class Recent(Generic[K, V]):
 class Sessions:
     """Sticky choices: read from the ledger where memory has no entry, and told to it when they are made."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, is_away: Callable[[], bool]) -> None:
         self._database = database
+        self._is_away = is_away
         self._models: Recent[tuple[str, str], str] = Recent()
 
     def model_of(self, use_case: str, session_id: str) -> str | None:
         """Return the model that a session stays with, or None; where the ledger is away, memory alone is asked."""
         known = self._models.get((use_case, session_id))
-        if known is not None:
+        if known is not None or self._is_away():  # nobody waits for a database that others wait for already
             return known
         try:
             found = recall_session(self._database, use_case, session_id)

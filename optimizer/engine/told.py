@@ -40,6 +40,15 @@ class Told:
         """Return what counts as the settings say."""
         return cls(open_telemetry(settings, catalog), recent)
 
+    def use(self, settings: Settings, catalog: Catalog) -> None:
+        """Count as other settings say from now on; what is counted stays."""
+        self._telemetry = open_telemetry(settings, catalog)
+
+    def waiting(self, n_journaled: int) -> None:
+        """Show how much waits in the journals, also while no evidence can be read."""
+        if self._telemetry is not None:
+            self._guarded(self._telemetry.journaled, n_journaled)
+
     def facts(self, facts: Iterable[Fact]) -> None:
         """Count facts on their way to the ledger; one that it refuses later, or knows already, is counted too."""
         if self._telemetry is not None:

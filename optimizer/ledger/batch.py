@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from optimizer.decision.credit import CreditedCall, Tally
-from optimizer.domain import Attempt, Feedback, RewardRule
+from optimizer.domain import CALLS_QUALITY, Attempt, Feedback, RewardRule
 from optimizer.errors import InvalidRequest, OptimizerError, UnknownCall
 from optimizer.ledger.evidence import add_differences, lock_state
 from optimizer.ledger.feedback import RaterKey, ratings_of, supersedes
@@ -182,6 +182,8 @@ class Batch:
     def _take_rating(self, rating: Feedback) -> None:
         call = self._known(rating.call_id)
         check_rating(rating)
+        if rating.metric == CALLS_QUALITY:
+            rating = replace(rating, metric=self._rule_of(call.credited.use_case).quality)
         key = rating.metric, rating.rater
         if supersedes(rating, call.ratings.get(key)):
             self._rating_rows[rating.call_id, *key] = feedback_row(rating)

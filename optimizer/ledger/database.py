@@ -55,6 +55,7 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """Lend a connection that sees one snapshot of the database throughout."""
         with translated(self.where, self.timeout_s), self._reader.begin() as connection:
+            self._wait_not_too_long(connection)
             yield connection
 
     @contextmanager
@@ -69,11 +70,15 @@ class Database:
         """
         engine = self._writer if durable else self._quick
         with translated(self.where, self.timeout_s), engine.begin() as connection:
-            if not self.is_sqlite:
-                connection.execute(text(f"SET LOCAL lock_timeout = '{int(self.timeout_s * 1000)}ms'"))
-                if not durable:
-                    connection.execute(text("SET LOCAL synchronous_commit = off"))
+            self._wait_not_too_long(connection)
+            if not (durable or self.is_sqlite):
+                connection.execute(text("SET LOCAL synchronous_commit = off"))
             yield connection
+
+    def _wait_not_too_long(self, connection: Connection) -> None:
+        """Have locks waited for as on SQLite; each time, for a pool in between may hand the session to others."""
+        if not self.is_sqlite:
+            connection.execute(text(f"SET LOCAL lock_timeout = '{int(self.timeout_s * 1000)}ms'"))
 
     @contextmanager
     def outside_transactions(self) -> Iterator[Connection]:
@@ -168,7 +173,8 @@ def _postgres(url: URL, timeout_s: float) -> Database:
         import psycopg  # noqa: F401
     except ImportError:
         raise MissingExtra("a Postgres database", "postgres") from None
-    waiting = {} if "connect_timeout" in url.query else {"connect_timeout": max(2, round(timeout_s))}
+    waiting = {"connect_timeout": max(2, round(timeout_s)), "tcp_user_timeout": round(2_000 * timeout_s)}
+    waiting = {name: value for name, value in waiting.items() if name not in url.query}
     try:
         engine = create_engine(
             url,

@@ -116,9 +116,10 @@ class Purse:
         """Return how every limit stands now; reads the database."""
         return limit_status(self._database, self._limits, self._clock())
 
-    def reload(self, limits: SpendingLimits) -> None:
+    def reload(self, limits: SpendingLimits, *, ttl_s: float = TTL_S) -> None:
         """Go by other limits from now on; what is reserved settles where it was reserved."""
         self._limits = limits
+        self._teller.keep_for(round(ttl_s * 1e6))
 
     def flush(self) -> None:
         """Wait until everything that was settled and charged is in the ledger; `LedgerUnavailable` if it is away."""

@@ -85,6 +85,10 @@ class Teller:
             self._detour = Detour(place, CostsCodec, self._recommit, what="costs")
             self._detour.adopt()
 
+    def keep_for(self, ttl_us: int) -> None:
+        """Let what is set aside from now on expire after another time."""
+        self._ttl_us = ttl_us
+
     @property
     def n_journaled(self) -> int:
         """Groups of costs that wait in the journal."""

@@ -104,7 +104,17 @@ class Writer:
     @property
     def is_away(self) -> bool:
         """Whether the database was away when it was last tried."""
-        return self._failure is not None or (self._detour is not None and self._detour.is_open)
+        return self._failure is not None or self.is_journaling
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether facts have somewhere to go while the database is away."""
+        return self._detour is not None
+
+    @property
+    def is_journaling(self) -> bool:
+        """Whether facts go to the journal now."""
+        return self._detour is not None and self._detour.is_open
 
     @property
     def n_journaled(self) -> int:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from functools import cached_property
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -34,6 +34,9 @@ class Settings(Section):
         How long until this process learns from what others have written.
     retention : timedelta or None
         How long calls are kept; None keeps them.
+    journal_dir : str or None
+        Where calls and ratings wait while the database is away, relative to the configuration file's folder; default:
+        beside a SQLite file, else `optimizer-journal` in the working directory, else in the user's own state.
     direct_config : dict
         Provider → where it is reached directly.
     secret : SecretStr or None
@@ -56,6 +59,7 @@ class Settings(Section):
     refresh_interval: Duration = timedelta(seconds=5)
     timezone: TimeZone = "UTC"
     retention: Duration | None = None
+    journal_dir: Annotated[str, Field(min_length=1)] | None = None
     database_url: SecretStr | None = None
     secret: SecretStr | None = None
     flags: Flags = Flags()

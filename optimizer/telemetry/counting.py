@@ -115,6 +115,10 @@ class Telemetry:
     def refreshed(self, at: datetime, n_journaled: int) -> None:
         """Show when evidence was read, and how much waits in the journal for the database."""
         self._of.refreshed.set(at.timestamp())
+        self.journaled(n_journaled)
+
+    def journaled(self, n_journaled: int) -> None:
+        """Show how much waits in the journal for the database."""
         self._of.journal.set(n_journaled)
 
     def _words_of(self, use_case: str, overridden_by: str | None) -> tuple[str, str]:
