@@ -87,6 +87,10 @@ class Breakers:
         self._troubled: set[_Key] = set()
         self._lock = Lock()
 
+    def use(self, settings: HealthChecks) -> None:
+        """Go by other settings from the next failure on; what is open stays so as long as it was to."""
+        self._settings = settings
+
     def allows(self, gateway: str, model_id: str) -> bool:
         """Whether a call would be let through now; takes no place."""
         if not self._troubled:

@@ -105,8 +105,6 @@ class Attempts:
         self._uniform = uniform
         self.clocks = clocks
         self.reserve = Reserve(optimizer, estimator)
-        self._routing = optimizer.settings.routing
-        self._fails_over = optimizer.settings.flags.fallback
 
     async def serve(self, call: Call, ask: Ask[T]) -> Served[T]:
         """Return what the first stop that answers answers.
@@ -132,7 +130,7 @@ class Attempts:
             except LimitReached as limit:
                 self._limited(call, limit)
             except GatewayError as error:
-                if not self._fails_over:
+                if not call.settings.flags.fallback:
                     raise
                 if error.gateway_wide:
                     down.add(stop.gateway)
@@ -144,7 +142,7 @@ class Attempts:
         def is_down(gateway: Gateway) -> bool:
             return gateway in down or gateway not in self._line.clients or not self._breakers.allows(gateway, "*")
 
-        if call.tried and not self._fails_over:
+        if call.tried and not call.settings.flags.fallback:
             return None
         return next((s for s in call.course.stops(is_down) if (s.gateway, s.model_id) not in call.tried), None)
 
@@ -177,7 +175,7 @@ class Attempts:
         try:
             return await self._once(stop, call, ask)
         except GatewayError as error:
-            if not error.retryable or self._routing.retries < 1:
+            if not error.retryable or call.settings.routing.retries < 1:
                 raise
             failed = [error]
         return await self._again(stop, call, ask, failed)
@@ -197,7 +195,7 @@ class Attempts:
             return (error.retry_after_s or 0.0) <= (LONG_PATIENCE_S if alone else PATIENCE_S)
 
         def over(state: RetryCallState) -> bool:
-            return state.attempt_number > self._routing.retries or self._pause(state) >= call.left_s
+            return state.attempt_number > call.settings.routing.retries or self._pause(state) >= call.left_s
 
         async def once() -> Served[T]:
             if failed:  # the first attempt is made already: most calls never come here, and are the quicker for it
@@ -230,13 +228,13 @@ class Attempts:
             raise
         self._keep_as_decided(call, stop)
         number, call.n_attempts = call.n_attempts, call.n_attempts + 1
-        routing = self._routing
+        routing = call.settings.routing
         longest_s = routing.token_timeout_seconds if call.streamed else routing.attempt_timeout_seconds
         timeout_s = min(longest_s, left_s)
         trial = Trial(stop, number, permit, reservation, self.clocks.timer())
         try:
             async with asyncio.timeout(left_s):
-                value = await ask(self._line.clients[stop.gateway], self._chat_call(call, stop, max_tokens, timeout_s))
+                value = await ask(self._line.client(stop.gateway), self._chat_call(call, stop, max_tokens, timeout_s))
         except GatewayError as error:
             raise self.failed(call, trial, error) from None
         except TimeoutError:
@@ -267,7 +265,7 @@ class Attempts:
 
     def _stand_ins(self, call: Call, stop: Stop) -> dict[str, Candidate]:
         """Return the fallbacks that OpenRouter may put in by itself, by its own names, where the settings let it."""
-        allowed = self._optimizer.settings.openrouter_config.send_fallback_models and self._fails_over
+        allowed = call.settings.openrouter_config.send_fallback_models and call.settings.flags.fallback
         if stop.gateway != "openrouter" or not allowed or call.selection.overridden_by == "pin":
             return {}
         there = (self._line.through(candidate, "openrouter") for candidate in call.fallbacks)

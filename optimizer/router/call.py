@@ -14,6 +14,7 @@ from optimizer.errors import GatewayError, LimitReached
 from optimizer.router.asking import Asked
 from optimizer.router.course import Course
 from optimizer.selection import Selection
+from optimizer.settings import Settings
 
 
 @dataclass
@@ -22,6 +23,8 @@ class Call:
 
     Attributes
     ----------
+    settings : Settings
+        Those in force when it began: it ends by them.
     body : mapping
         What is sent: the caller's, with personal data masked where the settings ask for it.
     restoration : Restoration or None
@@ -43,6 +46,7 @@ class Call:
     """
 
     asked: Asked
+    settings: Settings = field(repr=False)
     selection: Selection
     course: Course
     body: Mapping[str, Any] = field(repr=False)

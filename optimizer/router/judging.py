@@ -60,9 +60,14 @@ class Judges:
 
     def consider(self, call: Call, reply: Reply, raw: ChatReply) -> None:
         """Have a reply rated, if its use case has a judge and the sample takes it; never by the model that gave it."""
-        settings = self._optimizer.view.route(call.selection.use_case).settings
-        judge = settings.judge
-        if judge is None or not may_judge(judge, reply.model) or not should_judge(judge, self._rng.random()):
+        settings = call.settings.use_cases.get(call.selection.use_case)
+        judge = None if settings is None else settings.judge
+        if (
+            settings is None
+            or judge is None
+            or not may_judge(judge, reply.model)
+            or not should_judge(judge, self._rng.random())
+        ):
             return
         metric = judge.metric or settings.metrics.quality
         task = asyncio.create_task(self._judged(judge, metric, call, raw))
@@ -99,13 +104,14 @@ class Judges:
         selection = judge_selection(candidate, judged.selection, tokens, self._optimizer.clock())
         return Call(
             Asked(body, Hints(use_case=JUDGING)),
+            judged.settings,
             selection,
             Course(((candidate, "chosen"),), self._line.elsewhere),
             body,
             None,
             features,
             judged.spends_for,
-            self._optimizer.settings.routing.deadline_seconds,
+            judged.settings.routing.deadline_seconds,
             self._timer(),
         )
 

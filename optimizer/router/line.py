@@ -3,22 +3,20 @@
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Mapping
-from time import monotonic
+from collections.abc import Callable, Iterable, Mapping
 
 from optimizer.calling.breaker import BreakerChange, Breakers
 from optimizer.calling.health import HealthChecker
 from optimizer.catalog import Catalog
 from optimizer.domain import Candidate, Gateway
 from optimizer.engine import Optimizer
-from optimizer.errors import GatewayError, InvalidSettings, LedgerError, NoGateway, OptimizerError
+from optimizer.errors import GatewayError, LedgerError, NoGateway, OptimizerError
 from optimizer.gateway.opening import open_gateways, target_of, use_settings
 from optimizer.gateway.portkey import PortkeyClient
 from optimizer.gateway.wire import GatewayClient, Target
-from optimizer.ledger.health import BreakerState
+from optimizer.ledger.health import BreakerState, read_health
 from optimizer.routes import Routes
-
-LOOK_EVERY_S = 1.0  # at the configuration file
+from optimizer.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +33,11 @@ class Line:
     def __init__(self, optimizer: Optimizer, rng: random.Random) -> None:
         self._optimizer = optimizer
         self._rng = random.Random(rng.random())  # noqa: S311 - its own: when checks happen changes nothing else
-        settings = optimizer.settings
-        self.breakers = Breakers(settings.routing.health_checks, optimizer.clock, self._changed)
+        self._settings = optimizer.settings
+        self.breakers = Breakers(self._settings.routing.health_checks, optimizer.clock, self._changed)
         self.clients: Mapping[Gateway, GatewayClient] = {}
-        self._stamp = optimizer.origin.stamp
-        self._next_look = 0.0
-        self._left: list[GatewayClient] = []  # without a key now; calls may be under way there
+        self._left: list[tuple[Gateway, GatewayClient]] = []  # not used any more; calls may be under way there
+        self._unfollow: Callable[[], None] | None = None
         self._checker: HealthChecker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._routes: Routes | None = None
@@ -51,50 +48,56 @@ class Line:
         """Open clients and health checks in the running loop, unless they are open there already."""
         loop = asyncio.get_running_loop()
         if self._loop is loop:
-            self.reread()
+            if self._settings is not self._optimizer.settings:
+                await self._use(self._optimizer.settings)
             return
         if self._loop is not None and not self._loop.is_closed():
             raise OptimizerError("this router is in use by another event loop; open one for each, or a SyncRouter")
-        self.clients = open_gateways(self._optimizer.settings)
+        self._settings = self._optimizer.settings
+        self.clients = open_gateways(self._settings)
         if not self.clients:
             raise NoGateway
         self._loop = loop
-        checks = self._optimizer.settings.routing.health_checks
-        self._checker = HealthChecker(
+        self.breakers.use(self._settings.routing.health_checks)
+        self._unfollow = self._optimizer.follow(self._adopt)
+        self._adopt_quietly()
+        self._checker = self._started_checker()
+
+    async def _use(self, settings: Settings) -> None:
+        """Go by other settings: their keys, addresses and gateways count at once, calls under way end as they began."""
+        self._settings = settings
+        clients = use_settings(self.clients, settings)
+        self._left += [(name, client) for name, client in self.clients.items() if name not in clients]
+        self.clients = clients
+        self.breakers.use(settings.routing.health_checks)
+        checker, self._checker = self._checker, self._started_checker()
+        if checker is not None:
+            await checker.stop()
+
+    def _started_checker(self) -> HealthChecker:
+        checks = self._settings.routing.health_checks
+        checker = HealthChecker(
             self._check, tuple(self.clients), settings=checks, breakers=self.breakers, rng=self._rng
         )
-        self._checker.start()
+        checker.start()
+        return checker
 
-    def reread(self) -> None:
-        """Look whether the configuration file has changed, at most once a second; its keys and addresses count at once.
-
-        A file that is wrong changes nothing, and is complained of once.
-        """
-        now = monotonic()
-        if now < self._next_look:
-            return
-        self._next_look = now + LOOK_EVERY_S
-        stamp = self._optimizer.origin.stamp
-        if stamp is None or stamp == self._stamp:
-            return
-        self._stamp = stamp
-        try:
-            clients = use_settings(self.clients, self._optimizer.origin.load())
-        except InvalidSettings as error:
-            _log.warning("The configuration stays as it was: %s", error)
-            return
-        self._left += [client for name, client in self.clients.items() if name not in clients]
-        self.clients = clients
+    def client(self, gateway: Gateway) -> GatewayClient:
+        """Return the client of a gateway, also of one that a reload took away while a call was under way there."""
+        left = dict(self._left)
+        return self.clients[gateway] if gateway in self.clients else left[gateway]
 
     async def close(self) -> None:
         """End health checks and close connections."""
         checker, self._checker = self._checker, None
         clients, self.clients = self.clients, {}
         self._loop = None
+        if self._unfollow is not None:
+            self._unfollow()
         if checker is not None:
             await checker.stop()
         left, self._left = self._left, []
-        for client in (*clients.values(), *left):
+        for client in (*clients.values(), *(client for _, client in left)):
             await client.aclose()
 
     async def send_feedback(self, call_id: str, value: float) -> None:
@@ -116,6 +119,19 @@ class Line:
             self._optimizer.tell(BreakerState(**{name: getattr(change, name) for name in change.__slots__}))
         except LedgerError as error:
             _log.warning("A breaker's state is not in the ledger: %s", error)
+
+    def _adopt(self) -> None:
+        """Take over which breakers other processes found open; for any thread."""
+        states = read_health(self._optimizer.database)
+        self.breakers.adopt(
+            BreakerChange(*(getattr(state, name) for name in BreakerChange.__slots__)) for state in states
+        )
+
+    def _adopt_quietly(self) -> None:
+        try:
+            self._adopt()
+        except LedgerError as error:
+            _log.warning("Which gateways are in trouble is found out anew: %s", error)
 
     # Addresses, looked up once per set of routes
 

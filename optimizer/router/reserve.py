@@ -26,7 +26,6 @@ class Reserve:
 
     def __init__(self, optimizer: Optimizer, estimator: TokenEstimator) -> None:
         self._purse = optimizer.purse
-        self._routing = optimizer.settings.routing
         self._estimator = estimator
 
     async def reserved(self, stop: Stop, call: Call) -> tuple[Reservation | None, int | None]:
@@ -35,10 +34,10 @@ class Reserve:
         max_tokens = call.max_tokens(candidate, high)
         if not self._purse.limits(call.spends_for, call.selection.request.tenant):
             return None, max_tokens
-        n, least = call.asked.n_choices, self._routing.min_output_tokens
+        n, least = call.asked.n_choices, call.settings.routing.min_output_tokens
         worst = worst_case(candidate, high, max_tokens, least_tokens=least, n_choices=n)
         if worst is None:
-            if self._routing.unknown_price == "refuse":
+            if call.settings.routing.unknown_price == "refuse":
                 raise SkippedStop(NO_PRICE)
             return None, max_tokens
         wanted = Wanted(worst.most_nano_usd, worst.least_nano_usd, call.spends_for, call.selection.request.tenant)

@@ -12,9 +12,7 @@ from typing import Any, Self
 import anyio
 from uuid_utils import uuid7
 
-from optimizer.calling.cache import ReplyCache, reply_key
-from optimizer.calling.redaction import Redactor
-from optimizer.calling.singleflight import SingleFlight
+from optimizer.calling.cache import reply_key
 from optimizer.calling.token_features import body_features
 from optimizer.calling.tokens import TokenEstimator
 from optimizer.domain import Attempt, Reuse
@@ -26,6 +24,7 @@ from optimizer.router.attempts import REAL, Attempts, Clocks
 from optimizer.router.call import Call
 from optimizer.router.course import course_of
 from optimizer.router.ending import Ending
+from optimizer.router.equipment import Equipment
 from optimizer.router.judging import Judges
 from optimizer.router.line import Line
 from optimizer.router.many import complete_many
@@ -66,7 +65,6 @@ class Router:
         self.optimizer = optimizer
         self._owned = owned
         self._clocks = clocks
-        settings = optimizer.settings
         rng = rng or random.SystemRandom()
         self._uniform: Callable[[], float] = rng.random
         self._secret = rng.randbytes(32)  # of cache keys, in memory only
@@ -74,11 +72,7 @@ class Router:
         self.line = Line(optimizer, rng)
         self._attempts = Attempts(optimizer, self.line, self._estimator, self._uniform, clocks)
         self._ending = Ending(optimizer, self._attempts, self.line.breakers, self._estimator)
-        self._redactor = Redactor(settings.redaction) if settings.redaction.enabled else None
-        self._cache: ReplyCache[Reply] | None = None
-        if settings.cache.enabled:
-            self._cache = ReplyCache(settings.cache, optimizer.clock)
-        self._flights: SingleFlight[Reply] | None = SingleFlight() if settings.cache.deduplicate else None
+        self._equipment = Equipment(optimizer)
         self._judges = Judges(optimizer, self.line, self._estimator, self.finished, rng, clocks.timer)
 
     @classmethod
@@ -113,15 +107,16 @@ class Router:
         AllCandidatesFailed, DeadlineExceeded
             If nobody answered; the error lists every attempt.
         """
+        self._look_again()
         wanted = self._asked(messages, use_case, options)
         key = self._key(wanted)
-        if key is not None and self._cache is not None:
-            found = self._cache.get(key)
+        if key is not None and self._equipment.cache is not None:
+            found = self._equipment.cache.get(key)
             if found is not None:
                 return self._reused(wanted, found, "cache")
-        if key is None or self._flights is None:
+        if key is None or self._equipment.flights is None:
             return await self._complete(wanted, key)
-        reply, shared = await self._flights.run(key, lambda: self._complete(wanted, key))
+        reply, shared = await self._equipment.flights.run(key, lambda: self._complete(wanted, key))
         return self._reused(wanted, reply, "in_flight") if shared else reply
 
     def stream(self, messages: Messages, *, use_case: str | None = None, **options: Any) -> ReplyStream:  # noqa: ANN401
@@ -130,6 +125,7 @@ class Router:
         Until the first token, failures are survived as in `complete`. After it they are the caller's to know:
         `StreamBroken`, `ConnectionBroken`, `GatewayTimeout` or `DeadlineExceeded` end the iteration.
         """
+        self._look_again()
         wanted = self._asked(messages, use_case, options)
         progress = Progress()
         return ReplyStream(self._streamed(wanted, progress), progress)
@@ -166,6 +162,7 @@ class Router:
         """Let judges end, close connections, write what waits."""
         await self._judges.close()
         await self.line.close()
+        self._equipment.close()
         await anyio.to_thread.run_sync(self.optimizer.close if self._owned else self.optimizer.flush)
 
     async def __aenter__(self) -> Self:
@@ -174,7 +171,15 @@ class Router:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    def reload(self) -> bool:
+        """Read the settings again; see `Optimizer.reload`. Calls that are under way end as they began."""
+        return self.optimizer.reload()
+
     # One call
+
+    def _look_again(self) -> None:
+        self.optimizer.look_again()
+        self._equipment.renew()
 
     def _asked(self, messages: Messages, use_case: str | None, options: Mapping[str, Any]) -> Asked:
         hints = {name: options[name] for name in HINTS if options.get(name) is not None}
@@ -188,7 +193,7 @@ class Router:
         return asked(messages, {"use_case": use_case, **hints}, body, options.get("deadline_s"))
 
     def _key(self, wanted: Asked) -> bytes | None:
-        if self._cache is None and self._flights is None:
+        if self._equipment.cache is None and self._equipment.flights is None:
             return None
         asked_for = {name: value for name, value in asdict(wanted.hints).items() if name not in _NOT_ASKED_FOR}
         return reply_key(asked_for, wanted.body, secret=self._secret)
@@ -198,8 +203,8 @@ class Router:
         started = self._clocks.timer()
         await self.line.open()
         body, restoration = wanted.body, None
-        if self._redactor is not None:
-            body, restoration = self._redactor.redact(body)
+        if self._equipment.redactor is not None:
+            body, restoration = self._equipment.redactor.redact(body)
         features = body_features(body)
         tokens = self._estimator.estimate(None, features)
         request = wanted.request(tokens.mean, tokens.high)
@@ -207,19 +212,20 @@ class Router:
         choose = partial(self.optimizer.choose, request, self.line.troubled(route.candidates))
         # A session that memory does not know is looked up in the ledger, and other calls must not wait for that.
         selection = choose() if request.session_id is None else await anyio.to_thread.run_sync(choose)
-        secret = self.optimizer.settings.secret
-        if secret is not None:
-            noted = prompt_hmac(secret.get_secret_value().encode(), wanted.body)
+        settings = self.optimizer.settings
+        if settings.secret is not None:
+            noted = prompt_hmac(settings.secret.get_secret_value().encode(), wanted.body)
             selection = replace(selection, prompt_hmac=noted)
         return Call(
             wanted,
+            settings,
             selection,
             course_of(selection, route.fallbacks, self.line.elsewhere, self._uniform),
             body,
             restoration,
             features,
             selection.use_case,
-            wanted.deadline_s or self.optimizer.settings.routing.deadline_seconds,
+            wanted.deadline_s or settings.routing.deadline_seconds,
             started,
             route.fallbacks,
             streamed,
@@ -240,14 +246,14 @@ class Router:
         return reply, served.value
 
     def _after(self, call: Call, reply: Reply, raw: ChatReply, key: bytes | None) -> None:
-        if key is not None and self._cache is not None:
-            self._cache.put(key, reply)
+        if key is not None and self._equipment.cache is not None:
+            self._equipment.cache.put(key, reply)
         self._judges.consider(call, reply, raw)
 
     async def _streamed(self, wanted: Asked, progress: Progress) -> AsyncGenerator[Chunk, None]:
         key = self._key(wanted)
-        if key is not None and self._cache is not None:
-            found = self._cache.get(key)
+        if key is not None and self._equipment.cache is not None:
+            found = self._equipment.cache.get(key)
             if found is not None:
                 progress.whole = self._reused(wanted, found, "cache")
                 progress.selection, progress.model = progress.whole.selection, found.model

@@ -71,6 +71,10 @@ class SyncRouter:
         """Rate a call; see `Router.rate`."""
         self._wait(partial(self._router.rate, call_id, value, **more))
 
+    def reload(self) -> bool:
+        """Read the settings again; see `Router.reload`."""
+        return self._router.reload()
+
     def close(self) -> None:
         """Let judges end, close connections, write what waits; safe to call twice."""
         if self._closed:

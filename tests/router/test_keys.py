@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from optimizer.engine.watch import LOOK_EVERY_S
 from optimizer.errors import AllCandidatesFailed, Unauthorized
 from optimizer.router import Router
-from optimizer.router.line import LOOK_EVERY_S
 from optimizer.simulation.fake_gateway import FakeServer
 from tests.engine.factory import pool
 from tests.router.calls import HELLO, complete, run
