@@ -276,13 +276,13 @@ class Router:
 
     def _reused(self, wanted: Asked, original: Reply, how: Reuse) -> Reply:
         """Return another call's reply as this call's, and put it down: it cost nothing, and teaches nothing."""
-        at = self.optimizer.clock()
+        at, decision = self.optimizer.clock(), original.selection.decision
         selection = replace(
             original.selection,
             call_id=str(uuid7()),
             decided_at=at,
             request=wanted.request(original.selection.request.context_tokens, 0),
-            model_id=original.model,
+            model_id=original.model if original.model in decision.by_model else original.selection.model_id,
             propensity=None,
             overridden_by=how,
             held_out=False,

@@ -8,7 +8,7 @@ from optimizer.engine import Optimizer
 from optimizer.router import Reply, Router
 from optimizer.simulation.fake_gateway import FakeServer, Script
 from optimizer.simulation.fake_gateway.script import ModelScript, Trouble
-from tests.engine.factory import pool
+from tests.engine.factory import CHEAP, DEAR, MIDDLE, pool
 from tests.router.calls import HELLO, run, text_of
 from tests.router.conftest import Opened
 
@@ -83,3 +83,16 @@ def test_equal_calls_in_flight_share_one(opened: Opened, fake: FakeServer) -> No
     assert sorted(str(reply.reused) for reply in replies) == ["None", *["in_flight"] * 4]
     assert len({reply.call_id for reply in replies}) == 5
     assert n_calls_learned(opt) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_fallback_s_reply_that_is_given_again_can_be_explained(opened: Opened, fake: FakeServer) -> None:
+    """It serves, though it is no candidate, and so has no standing in the decision."""
+    failing = ModelScript(troubles=(Trouble(fault="server_error"),))
+    fake.play(Script(models=dict.fromkeys((DEAR, MIDDLE, CHEAP), failing)))
+    opt = opened(
+        pool("objective: quality, fallback_models: [gpt-4.1]", "cache: {enabled: true}\nrouting: {retries: 0}")
+    )
+    first, second = run(opt, twice)
+    assert (first.model, second.model, second.reused) == ("gpt-4.1", "gpt-4.1", "cache")
+    assert second.selection.explain()
+    assert [attempt.model_id for attempt in opt.call(second.call_id).attempts] == ["gpt-4.1"]
