@@ -8,6 +8,8 @@ BENCHMARKS = {
     "ledger_throughput": "the ledger next to the bare driver",
     "token_estimates": "token estimates next to real tokenizers",
     "limit_race": "processes that are killed at random keep a spending limit together",
+    "kill_workers": "workers that are killed under load, and a ledger that has all they answered",
+    "postgres_outage": "a Postgres that is stopped under load, and a journal that loses nothing",
     "coverage": "how often the intervals of off-policy estimates hold",
     "router_resilience": "calls that survive failures, and a ledger that is right about each",
     "router_streams": "streams left at random moments, and what stays behind",

@@ -50,6 +50,32 @@ def _alone(meeting_point: Path) -> Iterator[list[str]]:
         yield guests.read_text().split() if guests.exists() else []
 
 
+@contextmanager
+def own_server() -> Iterator["Server"]:
+    """Lend a server that nobody else uses, so that it can be stopped and started again."""
+    server = Server(_start())
+    try:
+        yield server
+    finally:
+        _stop(server.folder)
+
+
+class Server:
+    """A server; `address` ends before the database's name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = f"postgresql://{USER}@/{{name}}?host={folder}"
+
+    def stop(self) -> None:
+        """Stop it as a crash would: connections break, and what is under way is undone."""
+        _run("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "-w", "stop", user=_other_user())
+
+    def start(self) -> None:
+        """Start it again, and wait until it answers."""
+        _serve(self.folder)
+
+
 def _start() -> Path:
     # Not below pytest's folder, which no other user may enter; and short, as the names of sockets must be.
     folder = Path(tempfile.mkdtemp(prefix="ledger-pg-"))
@@ -57,9 +83,13 @@ def _start() -> Path:
     if user is not None:
         shutil.chown(folder, user)
     _run("initdb", "-D", folder / "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", user=user)
-    options = f"-c listen_addresses='' -k {folder} -c fsync=off -c full_page_writes=off -c max_connections=60"
-    _run("pg_ctl", "-D", folder / "data", "-l", folder / "log", "-o", options, "-w", "start", user=user)
+    _serve(folder)
     return folder
+
+
+def _serve(folder: Path) -> None:
+    options = f"-c listen_addresses='' -k {folder} -c fsync=off -c full_page_writes=off -c max_connections=60"
+    _run("pg_ctl", "-D", folder / "data", "-l", folder / "log", "-o", options, "-w", "start", user=_other_user())
 
 
 def _stop(folder: Path) -> None:
