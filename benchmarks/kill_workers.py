@@ -110,7 +110,7 @@ async def _make_calls(router: Router, notes: int) -> None:
     ends = time.monotonic() + LONGEST_S
     messages = [{"role": "user", "content": "Say hello."}]
     while time.monotonic() < ends:
-        for is_rated in (False, True):
+        for is_rated in (True, False):
             reply = await router.complete(messages, use_case="chat")
             _note(notes, f"{reply.call_id} called\n")
             if is_rated:
@@ -202,7 +202,7 @@ def _print(database: str, figures: dict[str, float]) -> None:
     print(f"  differences that `verify` finds          {figures['n_differences']:>8.0f}")
     print(f"  set aside by the dead; after its expiry  {figures['n_reserved_by_the_dead']:>8.0f}", end=" ")
     print(f"{figures['n_reserved_after_expiry']:>6.0f}")
-    print(f"  known costs that are charged             {figures['share_of_costs_charged']:>8.4f}\n", flush=True)
+    print(f"  charged, as a share of known costs       {figures['share_of_costs_charged']:>8.4f}\n", flush=True)
 
 
 if __name__ == "__main__":
