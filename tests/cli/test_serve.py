@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+import optimizer
+import optimizer.service
 from optimizer.cli.app import App
 from optimizer.cli.main import cli, run
 from optimizer.ledger.audit import verify
@@ -161,6 +163,7 @@ def test_wrong_settings_are_told_key_by_key(tmp_path: Path, capsys: pytest.Captu
 def test_without_the_extra_it_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(optimizer, "service", optimizer.service)  # put back, too: it is made anew below
     for name in [name for name in sys.modules if name.startswith(("optimizer.service", "fastapi"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)
