@@ -13,6 +13,7 @@ from optimizer.errors import NoGateway
 from optimizer.router import Router
 from optimizer.service import calls, chat, feedback, health, metrics, models, select
 from optimizer.service.errors import answer_errors
+from optimizer.service.hangup import reloading
 from optimizer.service.headers import add_headers
 from optimizer.service.logs import AccessLog
 from optimizer.service.names import ModelNames
@@ -83,7 +84,8 @@ def _lifespan(
             app.state.gate = gate
             app.state.service = Service(router, traffic, ModelNames(router.optimizer.catalog), gate)
             await _open_line(router)
-            yield
+            with reloading(router):
+                yield
             await traffic.idle(_LAST_WAIT_S)
             await gate.aclose()
         finally:

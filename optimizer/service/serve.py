@@ -15,12 +15,12 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.supervisors import Multiprocess
 
 from optimizer.engine import Optimizer
 from optimizer.errors import InvalidRequest, OptimizerError
 from optimizer.router import Router
 from optimizer.service.app import MAX_IN_FLIGHT, create_app
+from optimizer.service.hangup import Supervisor
 from optimizer.service.logs import log_config
 from optimizer.service.metrics import shared_by_workers
 from optimizer.service.security import configured
@@ -58,6 +58,8 @@ class Serving:
 def serve(serving: Serving, environ: Mapping[str, str], *, ready: Callable[[str, bool], object]) -> None:
     """Serve until SIGTERM or SIGINT; then finish the calls under way, write what waits, and return.
 
+    SIGHUP has the settings read again.
+
     Parameters
     ----------
     environ : mapping
@@ -78,7 +80,7 @@ def serve(serving: Serving, environ: Mapping[str, str], *, ready: Callable[[str,
             _run(uvicorn.Server(config), sock)
         else:
             with shared_by_workers(os.environ):
-                _supervise(Multiprocess(config, [sock]))
+                _supervise(Supervisor(config, [sock]))
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -173,7 +175,7 @@ def _unheard(_: int, __: FrameType | None) -> None:
     """Do nothing: once uvicorn has ended by a signal it raises it again, which would make that look like a crash."""
 
 
-def _supervise(supervisor: Multiprocess) -> None:
+def _supervise(supervisor: Supervisor) -> None:
     supervisor.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
         raise OptimizerError("a worker could not start; its log says why")

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from optimizer.ledger.schema import open_database
 from optimizer.settings import load_settings
 from optimizer.simulation.fake_gateway import FakeServer, Script, running_gateway
 from optimizer.simulation.fake_gateway.script import ModelScript
+from tests.service.running import until
 
 ROOT = Path(__file__).parents[2]
 BODY = {"model": "auto", "messages": [{"role": "user", "content": "Say hello."}]}
@@ -93,9 +93,7 @@ def test_a_call_under_way_is_finished_and_written(fake: FakeServer, tmp_path: Pa
     fake.play(Script(default=ModelScript(ttft_s=0.5)))
     with serving(fake, str(tmp_path / "o.db")) as (process, base), ThreadPoolExecutor() as threads:
         answer = threads.submit(chat, base)
-        until = time.monotonic() + 30
-        while not fake.n_open and time.monotonic() < until:
-            time.sleep(0.005)
+        assert until(lambda: fake.n_open, 30)
         assert ended(process)[0] == 0
         assert answer.result().json()["choices"]
     database = open_database(str(tmp_path / "o.db"))
@@ -120,15 +118,33 @@ def test_workers_share_one_socket_and_one_ledger(fake: FakeServer, url: str) -> 
     assert wrong == []
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_settings_are_read_again_on_a_signal_and_wrong_ones_refused(
+    fake: FakeServer, tmp_path: Path, workers: str
+) -> None:
+    """A use case more is seen by every worker; a file that is wrong changes nothing."""
+    config = tmp_path / "o.yaml"
+    config.write_text("")
+    more = "use_cases: {poetry: {candidates: [gpt-4o]}}"
+    with serving(fake, str(tmp_path / "o.db"), "--workers", workers, "--config", str(config)) as (process, base):
+        assert chat(base).status_code == 200
+        for text in (more, "use_cases: 7"):
+            config.write_text(text)
+            process.send_signal(signal.SIGHUP)
+            assert until(lambda: all(_has_poetry(base) for _ in range(8)))
+        assert ended(process)[0] == 0
+
+
+def _has_poetry(base: str) -> bool:
+    return "auto:poetry" in httpx.get(f"{base}/models", timeout=60).text
+
+
 def test_workers_end_with_a_supervisor_that_was_killed(fake: FakeServer, tmp_path: Path) -> None:
     with serving(fake, str(tmp_path / "o.db"), "--workers", "2") as (process, base):
         assert chat(base).status_code == 200
         process.kill()
         process.wait(timeout=10)
-        until = time.monotonic() + 30
-        while _answers(base) and time.monotonic() < until:
-            time.sleep(0.05)
-        assert not _answers(base)
+        assert until(lambda: not _answers(base), 30)
 
 
 def _answers(base: str) -> bool:
