@@ -61,7 +61,7 @@ def run(
         async def measure() -> Figures:
             figures: Figures = {}
             async with HttpxAiohttpClient(timeout=None) as http:
-                contenders = {name: _asking(http, way) for name, way in ways.items()}
+                contenders = {name: asking(http, way) for name, way in ways.items()}
                 for n, n_calls in (LEVELS if levels is None else levels).items():
                     figures[n] = await measured_level(contenders, n, n_calls, rounds)
                     told(n, figures[n])
@@ -81,7 +81,7 @@ def calls_per_cpu_s(rounds: int = ROUNDS, n_calls: int = CPU_CALLS) -> dict[int,
                 for workers, server in servers.items():
                     async with HttpxAiohttpClient(timeout=None) as http:  # new connections, to either worker
                         before = server.cpu_s()
-                        await measured_round(_asking(http, Way(server.url, "auto:bench", {})), CPU_IN_FLIGHT, n_calls)
+                        await measured_round(asking(http, Way(server.url, "auto:bench", {})), CPU_IN_FLIGHT, n_calls)
                         taken[workers] += server.cpu_s() - before if number else 0.0
             return {workers: rounds * n_calls / seconds for workers, seconds in taken.items()}
 
@@ -92,7 +92,7 @@ def _to_portkey(url: str, headers: dict[str, str]) -> Way:
     return Way(url, MODELS[0], {"x-portkey-provider": "openai", **headers})
 
 
-def _asking(http: HttpxAiohttpClient, way: Way) -> Ask:
+def asking(http: HttpxAiohttpClient, way: Way) -> Ask:
     content = json.dumps({"model": way.model, **BODY}).encode()
     url, headers = f"{way.url}/chat/completions", {"content-type": "application/json", **way.headers}
 
