@@ -283,20 +283,28 @@ BUDGETS_REPLIES = _replies(
 )
 HEALTHZ_REPLIES = _replies("It is alive", _object(status={"const": "ok"}), {"status": "ok"})
 _READY = _object(
-    status={"enum": ["ok", "unavailable"]}, database=_TEXT, gateways={"type": "object", "additionalProperties": _TEXT}
+    status={"enum": ["ok", "unavailable"]},
+    database=_TEXT,
+    gateways={"type": "object", "additionalProperties": _TEXT},
+    journal=_COUNT,
 )
 READYZ_REPLIES: Replies = {
     **_replies(
         "Calls can be served",
         _READY,
-        {"status": "ok", "database": "ok", "gateways": {"portkey": "ok", "openrouter": "in trouble"}},
+        {"status": "ok", "database": "ok", "gateways": {"portkey": "ok", "openrouter": "in trouble"}, "journal": 0},
     ),
     503: {
         "description": "Calls cannot be served",
         "content": {
             "application/json": {
                 "schema": _READY,
-                "example": {"status": "unavailable", "database": "LedgerUnavailable", "gateways": {"portkey": "ok"}},
+                "example": {
+                    "status": "unavailable",
+                    "database": "LedgerUnavailable",
+                    "gateways": {"portkey": "ok"},
+                    "journal": 17,
+                },
             }
         },
     },

@@ -29,7 +29,12 @@ async def readyz(service: ServiceOf) -> JSONResponse:
     database = await anyio.to_thread.run_sync(_database, service)
     gateways = _gateways(service)
     ready = database == OK and OK in gateways.values()
-    reply: dict[str, Any] = {"status": OK if ready else "unavailable", "database": database, "gateways": gateways}
+    reply: dict[str, Any] = {
+        "status": OK if ready else "unavailable",
+        "database": database,
+        "gateways": gateways,
+        "journal": service.optimizer.journal_length,  # facts that wait for a database that is away
+    }
     if not gateways:
         reply["advice"] = "no gateway has a key: set PORTKEY_API_KEY or OPENROUTER_API_KEY"
     return JSONResponse(reply, 200 if ready else 503)

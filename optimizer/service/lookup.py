@@ -39,7 +39,7 @@ async def found(service: Service, call_id: str, read: Callable[[], T]) -> T:
     """Return what `read` reads of a call, in a thread; looked for again where the call may just not be written yet."""
     if _CALL_ID.fullmatch(call_id) is None:
         raise ApiError(404, "there is no such call: a call id is a UUID", code="call_not_found", param="call_id")
-    looks = N_LOOKS if _is_fresh(call_id, service.optimizer.clock()) else 1
+    looks = N_LOOKS if is_fresh(call_id, service.optimizer.clock()) else 1
     for _ in range(looks - 1):
         try:
             return await anyio.to_thread.run_sync(read)
@@ -75,7 +75,7 @@ def check_seen(selection: Selection, caller: Caller) -> None:
         raise UnknownCall(selection.call_id)
 
 
-def _is_fresh(call_id: str, now: datetime) -> bool:
+def is_fresh(call_id: str, now: datetime) -> bool:
     """Return whether a UUIDv7 was made in the last seconds, by the milliseconds that it begins with."""
     made_s = int(call_id[:8] + call_id[9:13], 16) / 1e3
     return abs(now.timestamp() - made_s) < FRESH_S

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from optimizer.engine import Optimizer
-from optimizer.ledger.database import Database
+from optimizer.ledger.database import TIMEOUT_S, Database
 from optimizer.ledger.schema import open_database
 from optimizer.router import Router
 from optimizer.service.app import create_app
+from optimizer.settings import Origin
 from optimizer.simulation.fake_gateway import FakeServer, Script, running_gateway
 from tests.engine.factory import CATALOG, pool
 from tests.service.running import Served, running
@@ -51,18 +52,15 @@ def serve(fake: FakeServer, file: Path, tmp_path: Path) -> Iterator[Serve]:
             database: str | None = None,
             environ: dict[str, str] | None = None,
             drain_s: int = 5,
+            timeout_s: float = TIMEOUT_S,
             **options: Any,
         ) -> Served:
             config = tmp_path / "optimizer.yaml"
             config.write_text(text)
-            opened = Optimizer.open(
-                config,
-                database=database or str(file),
-                environ=gateways if environ is None else environ,
-                catalog=CATALOG,
-                rng=random.Random(1),
-                background=False,
-            )
+            origin = Origin(config, gateways if environ is None else environ)
+            ledger = open_database(database or str(file), timeout_s=timeout_s)
+            rng = random.Random(1)
+            opened = Optimizer(origin.load(), CATALOG, ledger, rng=rng, background=False, origin=origin)
             router = Router(opened, rng=random.Random(1), owned=True)
             app = create_app(lambda: router, opened.settings.service, **options)
             return stack.enter_context(running(app, router, drain_s=drain_s))

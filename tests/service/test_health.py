@@ -22,7 +22,8 @@ def test_it_is_alive_and_ready(served: Served) -> None:
     assert served.client.get("/healthz").json() == {"status": "ok"}
     answer = served.client.get("/readyz")
     gateways = {"portkey": "ok", "openrouter": "ok"}
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "database": "ok", "gateways": gateways})
+    expected = {"status": "ok", "database": "ok", "gateways": gateways, "journal": 0}
+    assert (answer.status_code, answer.json()) == (200, expected)
 
 
 def test_one_gateway_is_enough(served: Served) -> None:
