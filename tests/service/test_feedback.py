@@ -135,7 +135,7 @@ def test_a_new_unknown_call_is_refused_after_another_look(served: Served) -> Non
 
 
 def test_the_id_of_a_call_tells_whether_it_is_new() -> None:
-    """0x01936b2e7c1f ms are 1,732,670,028.831 s: 4,428.831 s after the midnight of 2024-11-27, which is 1,732,665,600."""
+    """0x01936b2e7c1f ms are 1,732,670,028.831 s, and the midnight of 2024-11-27 was at 1,732,665,600."""
     made = datetime(2024, 11, 27, 1, 13, 48, 831_000, tzinfo=UTC)
     for seconds, fresh in ((0, True), (9, True), (-9, True), (11, False), (3_600, False)):
         assert is_fresh("01936b2e-7c1f-7d3a-9a55-0c1f5e7a2b90", made + timedelta(seconds=seconds)) is fresh
