@@ -22,6 +22,8 @@ from optimizer.ledger.writer import Writer
 from optimizer.selection import Selection
 from optimizer.settings import Settings
 
+CALLS_AT_HAND = 10_000  # some 13 MB; older ones are read from the ledger when they are rated
+
 
 class Bookkeeping:
     """The half of an `Optimizer` that keeps what it is told; while the database is away, in a journal on this machine.
@@ -36,7 +38,7 @@ class Bookkeeping:
         self._learner = learner
         self.database = database
         self.clock = clock
-        self._recent: Recent[str, Selection] = Recent()
+        self._recent: Recent[str, Selection] = Recent(CALLS_AT_HAND)
         settings, name = learner.view.settings, learner.view.settings.journal_dir
         facts, costs = (Place.beside(database, name and folder / name, kind) for kind in ("facts", "costs"))
         limits = spending_limits(settings)
