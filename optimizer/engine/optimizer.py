@@ -278,7 +278,7 @@ class Optimizer(Bookkeeping):
         with self._reloading:
             before = self.settings
             try:
-                settings = self.origin.load()
+                settings = self._watch.read()
                 segmenters = Segmenters.load(settings, self.origin.folder)
                 for check in tuple(self._checks):
                     check(settings)

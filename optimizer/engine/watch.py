@@ -1,11 +1,13 @@
 """Whether the configuration file has changed, looked at once a second at most, however often it is asked."""
 
 from collections.abc import Iterator
-from time import monotonic
+from time import monotonic, sleep
 
+from optimizer.errors import InvalidSettings
 from optimizer.settings import Origin, Settings
 
 LOOK_EVERY_S = 1.0
+_TRIES, _PAUSE_S = 5, 0.01
 
 
 class Watch:
@@ -14,6 +16,7 @@ class Watch:
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._stamp = origin.stamp
+        self._emptied: tuple[int, int] | None = None
         self._next_look = monotonic() + LOOK_EVERY_S
 
     def has_changed(self) -> bool:
@@ -25,8 +28,31 @@ class Watch:
         stamp = self._origin.stamp
         if stamp is None or stamp == self._stamp:
             return False
+        if stamp[1] == 0 and stamp != self._emptied:  # whoever writes a file anew empties it first
+            self._emptied = stamp
+            return False
         self._stamp = stamp
         return True
+
+    def read(self) -> Settings:
+        """Return the settings of the file as it stands, once nobody has written to it meanwhile.
+
+        Raises
+        ------
+        InvalidSettings
+            If they are wrong, or if somebody goes on writing.
+        """
+        first = self._origin.stamp
+        for left in reversed(range(_TRIES)):
+            stamp = self._origin.stamp
+            is_emptied = stamp is not None and stamp[1] == 0 and stamp != self._emptied
+            if is_emptied and (left or stamp != first):
+                sleep(_PAUSE_S)
+                continue
+            settings = self._origin.load()
+            if self._origin.stamp == stamp:
+                return settings
+        raise InvalidSettings(self._origin.name, ("is being written just now",))
 
 
 def settled_at_start(before: Settings, after: Settings) -> Iterator[str]:

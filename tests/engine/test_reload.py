@@ -121,6 +121,17 @@ def test_a_wrong_file_is_complained_of_once(opened: Open, config: Path, caplog: 
     assert caplog.text.count("stays as it was") == 1
 
 
+def test_a_file_that_is_emptied_counts_only_if_it_stays_empty(opened: Open, config: Path) -> None:
+    """Whoever writes it anew empties it first; an empty file is a good one, and means the built-in use cases."""
+    opt = opened(pool("objective: quality"))
+    config.write_text("")
+    found = []
+    for _ in range(2):
+        time.sleep(LOOK_EVERY_S)
+        found.append(opt.select_optimal_model("chat", 1000).decision.objective)
+    assert found == ["quality", "average:97%"]
+
+
 def test_another_idea_of_quality_asks_for_a_rebuild(
     opened: Open, config: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,7 +157,9 @@ def test_choices_never_mix_two_files(opened: Open, config: Path) -> None:
     thread = threading.Thread(target=choose)
     thread.start()
     for number in range(10):
-        config.write_text(texts[number % 2])
+        new = config.with_suffix(".new")
+        new.write_text(texts[number % 2])
+        new.replace(config)  # the file is never empty, not even for a moment
         assert opt.reload()
     over.set()
     thread.join()
