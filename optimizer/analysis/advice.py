@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from optimizer.analysis.parts import Figures, LimitReport, UseCaseReport
 from optimizer.calling.checks import CHECKS
 from optimizer.routes import Routes
@@ -83,7 +85,9 @@ def paces(limits: Iterable[LimitReport]) -> Iterator[str]:
 
 
 def _usd(usd: float) -> str:
-    return f"${usd:,.2f}" if usd >= 1.0 or usd == 0.0 else f"${usd:.2g}"
+    if usd >= 1.0 or usd == 0.0:
+        return f"${usd:,.2f}"
+    return "$" + np.format_float_positional(usd, precision=2, unique=False, fractional=False, trim="-")
 
 
 def next_steps(

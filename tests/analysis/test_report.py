@@ -273,6 +273,13 @@ routing: {{cost_limits: {{daily_usd: {daily}}}}}
 """
 
 
+def test_small_spending_is_written_out(opened: Open) -> None:
+    opt = opened(LIMITED.format(daily=20.0))
+    opt.purse.charge("chat", None, 92_400).result()
+    found = make_report(opt.database, opt.settings, CATALOG, NOON + timedelta(minutes=15))
+    assert any("$0.000092 spent" in line for line in found.headlines)
+
+
 @pytest.mark.parametrize(("daily", "held"), [(20.0, ()), (0.02, ("chat",))])
 def test_limits_are_reported_with_their_pace(opened: Open, daily: float, held: tuple[str, ...]) -> None:
     """Two calls of $0.0045 in a quarter of an hour make 94 in the eleven and three quarters left, some $0.42."""
