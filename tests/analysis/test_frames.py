@@ -89,7 +89,7 @@ def test_beliefs_have_every_candidate_cheapest_first(book: Book) -> None:
 def test_charts_say_their_units(book: Book) -> None:
     for chart, unit in (
         (money_chart(money(book)), "US dollars"),
-        (hours_chart(hours(book)), "hour (UTC)"),
+        (hours_chart(hours(book)), "time (UTC)"),
         (beliefs_chart(beliefs(book)), "believed quality, 0 to 1"),
     ):
         assert unit in chart.to_json()

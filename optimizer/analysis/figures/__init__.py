@@ -1,0 +1,39 @@
+"""Figures, drawn once for notebooks, reports and dashboards: each takes a small table and returns an Altair chart.
+
+Colours can be told apart by the colour-blind, axes say their units, and a table without rows makes a figure that says
+what is missing. They need the extra `analysis`.
+"""
+
+from datetime import timedelta
+
+import polars as pl
+
+from optimizer.analysis.figures.dollars import money, savings_build_up, spend_against_budget
+from optimizer.analysis.figures.qualities import beliefs, calibration, frontier
+from optimizer.analysis.figures.rendering import as_png, as_svg
+from optimizer.analysis.figures.style import PALETTE, Chart, Theme
+from optimizer.analysis.figures.traffic import latency, share_over_time
+
+__all__ = [
+    "PALETTE",
+    "Chart",
+    "Theme",
+    "as_png",
+    "as_svg",
+    "beliefs",
+    "calibration",
+    "frontier",
+    "latency",
+    "money",
+    "savings_build_up",
+    "share_over_time",
+    "spend_against_budget",
+]
+
+money_chart, beliefs_chart = money, beliefs
+
+
+def hours_chart(hours: pl.DataFrame) -> Chart:
+    """Return the shares of a table of hours."""
+    hour = timedelta(hours=1)
+    return share_over_time(hours.select(pl.all(), at="hour", until=pl.col("hour") + hour, incumbent=pl.lit(False)))

@@ -1,0 +1,32 @@
+"""Figures as pictures, rendered on this machine without a browser and without the network."""
+
+import altair as alt
+
+from optimizer.analysis.figures.style import INKS, Chart, Theme
+from optimizer.errors import MissingExtra
+
+try:
+    import vl_convert
+except ImportError as missing:  # pragma: no cover - the suite installs every extra
+    raise MissingExtra("a figure as a picture", "analysis") from missing
+
+_SCALE = 2.0
+_NEWEST = vl_convert.get_vegalite_versions()[-1]
+
+
+def as_svg(chart: Chart) -> str:
+    """Return a chart as one SVG element."""
+    return vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=_version(), allowed_base_urls=[])
+
+
+def as_png(chart: Chart, theme: Theme = "light", *, scale: float = _SCALE) -> bytes:
+    """Return a chart as a PNG picture, on the paper of the theme that it was made for."""
+    spec = chart.to_dict()
+    spec["config"] = spec.get("config", {}) | {"background": INKS[theme].paper}
+    return vl_convert.vegalite_to_png(spec, vl_version=_version(), scale=scale, allowed_base_urls=[])
+
+
+def _version() -> str:
+    """Return the version of the grammar that charts are written in, or the newest that is known where it is not."""
+    wanted = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    return wanted if wanted in vl_convert.get_vegalite_versions() else _NEWEST
