@@ -1,18 +1,18 @@
 """Read calls back: one with everything known of it, or the latest ones."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, select
 
 from optimizer.domain import NANO_USD, Attempt, Feedback
 from optimizer.errors import UnknownCall
 from optimizer.ledger.database import Database
 from optimizer.ledger.feedback import ratings_of
 from optimizer.ledger.rows import to_attempt, to_selection, to_us
-from optimizer.ledger.tables import attempts, calls, decisions
+from optimizer.ledger.tables import attempts, calls, decisions, feedback
 from optimizer.selection import Decision, Selection
 
 _AT_ONCE = 200
@@ -118,6 +118,18 @@ def recent_calls(
         wanted = list(connection.scalars(query))
         found = {call.selection.call_id: call for call in _read_all(connection, wanted)}
     return [found[call_id] for call_id in wanted]
+
+
+def rated_calls(
+    database: Database, start: datetime, end: datetime, *, use_cases: Collection[str], limit: int
+) -> Iterator[StoredCall]:
+    """Yield the latest calls decided in [start, end) that somebody rated, in no order."""
+    c = calls.c
+    rated = exists().where(feedback.c.call_id == c.call_id, feedback.c.value.is_not(None))
+    query = select(c.call_id).where(c.decided_at_us >= to_us(start), c.decided_at_us < to_us(end), rated)
+    query = query.where(c.use_case.in_(use_cases)).order_by(c.decided_at_us.desc(), c.call_id.desc()).limit(limit)
+    with database.reading() as connection:
+        yield from _read_all(connection, list(connection.scalars(query)))
 
 
 def latest_call_of_session(database: Database, session_id: str, *, tenant: str | None = None) -> str | None:

@@ -136,11 +136,11 @@ def _reach(frame: pl.DataFrame, columns: Iterable[str]) -> tuple[float, float]:
 
 
 def efficient(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the points, the cheapest first, with their `kind`: happened, efficient, or another is cheaper and as good.
+    """Return the points, the cheapest first and what happened last, with their `kind`.
 
     A point is efficient if no other estimate is at most as dear and at least as good, and better in one of the two.
     """
-    frame = frame.sort("usd_per_call", "quality", descending=[False, True])
+    frame = frame.sort("happened", "usd_per_call", "quality", descending=[False, False, True])
     estimates = frame.filter(~pl.col("happened"))
     # The cheapest first: whoever is not better than all before it is dominated by one of them.
     best = estimates.with_columns(before=pl.col("quality").cum_max().shift(1))
