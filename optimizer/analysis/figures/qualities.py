@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import altair as alt
 import polars as pl
 
+from optimizer.analysis.book_tables import INCUMBENT, MOST_CHOSEN, OTHER
 from optimizer.analysis.figures.placing import SIDES, log_ticks, sides_of
 from optimizer.analysis.figures.style import (
     BLUE,
@@ -26,7 +27,6 @@ from optimizer.analysis.figures.style import (
     stacked,
     tooltips,
 )
-from optimizer.analysis.frames import INCUMBENT, MOST_CHOSEN, OTHER
 
 HAPPENED, EFFICIENT, DOMINATED = "what happened", "efficient", "another is cheaper and as good"
 _FRONTIER = "What quality costs"

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from optimizer.analysis.book import LEDGER, Book, find_ledger, in_words, read_book
+from optimizer.analysis.book_tables import INCUMBENT, MOST_CHOSEN, beliefs, hours, money, spending
 from optimizer.analysis.figures import beliefs_chart, hours_chart, money_chart
-from optimizer.analysis.frames import INCUMBENT, MOST_CHOSEN, beliefs, hours, money, spending
 from optimizer.errors import LedgerUnavailable
 from optimizer.ledger.schema import open_database
 from optimizer.simulation.demo import Day
