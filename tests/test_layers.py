@@ -29,6 +29,8 @@ EDGES = {
     "alembic": ("optimizer.ledger",),
     "psycopg": ("optimizer.ledger",),
     "sqlite3": ("optimizer.ledger",),
+    "duckdb": ("optimizer.analysis",),
+    "ibis": ("optimizer.analysis",),
     "httpx": ("optimizer.gateway",),
     "aiohttp": ("optimizer.gateway",),
     "requests": ("optimizer.gateway",),
