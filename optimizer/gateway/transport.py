@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 import httpx
-from aiohttp import ClientSession, DummyCookieJar, TCPConnector, client_exceptions, http_exceptions
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, client_exceptions, http_exceptions
 from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
+from httpx_aiohttp.transport import AiohttpResponseStream, map_aiohttp_exceptions
 from httpx_sse import EventSource
 
 from optimizer.domain import Gateway
@@ -22,6 +23,7 @@ T = TypeVar("T")
 PIECE_BYTES = 256 * 1024
 KEEP_ALIVE_S = 30.0
 CLOSING_S = 1.0
+_NO_TIMEOUT = ClientTimeout()  # but the caller's
 TRANSPORT_ERRORS = (
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -126,6 +128,7 @@ class Http:
 
     def __init__(self) -> None:
         self._client: httpx.AsyncClient | None = None
+        self._always: Mapping[str, str] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -157,14 +160,11 @@ class Http:
     ) -> httpx.Response:
         if self._client is None:
             self._client = _Client(verify=_ssl_context(), timeout=None, headers={"user-agent": "orchestra-optimizer"})
+            self._always = {name.decode().lower(): value.decode() for name, value in self._client.headers.raw}
         else:
             await _hear_of_closed_connections()
-        sent = {name: header_text(value) for name, value in headers.items()}
-        body: bytes | AsyncIterator[bytes] | None = content
-        if content is not None and len(content) > PIECE_BYTES:
-            sent["content-length"] = str(len(content))
-            body = _pieces(content)
-        request = self._client.build_request(method, _parsed(url), headers=sent, content=body)
+        sent = {**self._always, **{name.lower(): header_text(value) for name, value in headers.items()}}
+        request = _request(method, _parsed(url), sent, content)
         try:
             return await self._client.send(request, stream=stream)
         except ValueError:  # what aiohttp finds wrong with an address, such as a password in it beside a key
@@ -178,6 +178,33 @@ def header_text(value: str) -> str:
     return "".join(sign if " " <= sign <= "~" else f"\\u{ord(sign):04x}" for sign in value)
 
 
+class _Body(httpx.AsyncByteStream):
+    """The body of a request, and its headers as aiohttp takes them.
+
+    A large one (images) goes in pieces, so that other calls go on while it is written.
+    """
+
+    def __init__(self, content: bytes, headers: Mapping[str, str]) -> None:
+        self.content = content
+        self.headers = headers
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self.content), PIECE_BYTES):
+            yield self.content[start : start + PIECE_BYTES]
+
+
+def _request(method: str, url: httpx.URL, headers: dict[str, str], content: bytes | None) -> httpx.Request:
+    """Return a request.
+
+    What it takes httpx to read headers and to write them out again is as much as all else that it does: a request with
+    a body has none until a proxy asks for them.
+    """
+    if content is None:
+        return httpx.Request(method, url, headers=headers)
+    headers["content-length"] = str(len(content))
+    return httpx.Request(method, url, stream=_Body(content, headers))
+
+
 class _Transport(AiohttpTransport):
     """httpx-aiohttp's transport without its limit of 100 connections, and without cookies between calls."""
 
@@ -186,6 +213,28 @@ class _Transport(AiohttpTransport):
         return ClientSession(
             connector=connector, cookie_jar=DummyCookieJar(), max_line_size=65_536, max_field_size=65_536
         )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request as httpx-aiohttp does, but for the headers."""
+        body = request.stream
+        if not isinstance(body, _Body):
+            return await super().handle_async_request(request)
+        if self.proxy is not None:
+            request.headers = httpx.Headers(body.headers)
+            return await super().handle_async_request(request)
+        if not isinstance(self.client, ClientSession):
+            self.client = self.get_client()
+        with map_aiohttp_exceptions():
+            response = await self.client.request(
+                request.method,
+                str(request.url),
+                headers=body.headers,
+                data=body.content if len(body.content) <= PIECE_BYTES else body,
+                allow_redirects=False,
+                auto_decompress=False,
+                timeout=_NO_TIMEOUT,
+            )
+        return httpx.Response(response.status, headers=response.raw_headers, stream=AiohttpResponseStream(response))
 
 
 class _NoCookies(httpx.Cookies):
@@ -233,12 +282,6 @@ async def _hear_of_closed_connections() -> None:
     """
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-
-
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
-    """Yield a large body (images) in pieces, so that other calls go on while it is written."""
-    for start in range(0, len(content), PIECE_BYTES):
-        yield content[start : start + PIECE_BYTES]
 
 
 async def _ended(response: httpx.Response) -> AsyncGenerator[bytes]:
