@@ -18,6 +18,7 @@ from optimizer.service.headers import add_headers
 from optimizer.service.logs import AccessLog
 from optimizer.service.names import ModelNames
 from optimizer.service.security import Gate
+from optimizer.service.short_way import ShortWay
 from optimizer.service.state import Service
 from optimizer.service.traffic import BodyLimit, Pressure, Traffic, Unforeseen
 from optimizer.settings import ServiceSettings
@@ -58,6 +59,7 @@ def create_app(
             Middleware(Unforeseen),
             Middleware(Pressure, traffic=traffic),
             Middleware(BodyLimit, max_bytes=round(settings.max_body_mb * 1e6)),
+            Middleware(ShortWay),
         ],
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,

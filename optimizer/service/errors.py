@@ -181,11 +181,7 @@ def answer_errors(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
-        code, message = _HTTP.get(error.status_code, (None, "the request cannot be answered"))
-        headers = dict(error.headers or {})
-        if error.status_code == 405 and (methods := _methods(request)):
-            headers["Allow"] = methods
-        return ApiError(error.status_code, message, code=code, headers=headers).response
+        return http_answer(request, error).response
 
     async def validation(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101
@@ -196,6 +192,15 @@ def answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(RecursionError, ours)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, validation)
+
+
+def http_answer(request: Request, error: HTTPException) -> ApiError:
+    """Return what a client is told of what the HTTP layers refuse."""
+    code, message = _HTTP.get(error.status_code, (None, "the request cannot be answered"))
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (methods := _methods(request)):
+        headers["Allow"] = methods
+    return ApiError(error.status_code, message, code=code, headers=headers)
 
 
 def _methods(request: Request) -> str:

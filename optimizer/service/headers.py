@@ -1,7 +1,6 @@
 """Headers that every reply carries, and those by which browsers of named origins are let in."""
 
 from fastapi import FastAPI
-from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,6 +14,7 @@ DEFAULTS = {
     "x-frame-options": "DENY",
     "cache-control": "no-store",
 }
+_RAW = tuple((name.encode(), value.encode()) for name, value in DEFAULTS.items())
 _OURS = ("use-case", "session", "required-quality", "cost-tier", "tenant-tag", "feedback-token")
 _SHOWN = ("call-id", "model", "propensity", "degraded", "feedback-token")
 
@@ -33,9 +33,8 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in DEFAULTS.items():
-                    headers.setdefault(name, value)
+                there = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in _RAW if each[0] not in there)]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

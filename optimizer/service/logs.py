@@ -15,6 +15,7 @@ QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few second
 _FIELDS = "fields"
 
 _log = logging.getLogger("optimizer.access")
+_encoded = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 class JsonLines(logging.Formatter):
@@ -35,7 +36,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
             line["where"] = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(record.exc_info[2])[-5:]]
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _encoded(line)
 
 
 def log_config(level: str = "INFO") -> dict[str, Any]:

@@ -177,6 +177,11 @@ def needs(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     return caller
 
 
+async def called_by(request: Request, scope: Scope) -> Caller:
+    """Return what `needs` lends, for what does not ask FastAPI for it."""
+    return await needs(scope)(request, await _bearer(request))
+
+
 async def feedback_caller(
     request: Request, bearer: Bearer, token: Annotated[str | None, Header(alias=HEADER)] = None
 ) -> Caller:
