@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 PYTEST_ARGS ?= -n auto
 COMPILE := $(VENV)-uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: demo test check bench venv requirements clean
+.PHONY: demo test check bench notebooks venv requirements clean
 
 demo: $(VENV)/.dev ## A simulated day on a new SQLite file, learning as it goes
 	$(BIN)/optimizer demo
@@ -22,6 +22,9 @@ check: $(VENV)/.dev ## Lint, format and types
 
 bench: $(VENV)/.bench ## The figures: speed, and the replay against published routers and baselines
 	$(BIN)/python -m benchmarks
+
+notebooks: $(VENV)/.dev ## Make every notebook from the .py beside it
+	$(BIN)/jupytext --quiet --to ipynb --update --update-metadata '{"jupytext": null}' notebooks/*.py
 
 venv: $(VENV)/.dev ## The environment that all of these run in
 

@@ -21,7 +21,7 @@ from optimizer.routes import effective_routes
 from optimizer.settings import load_settings
 
 LEDGER = "ORCHESTRA_LEDGER"
-_PLACES = ("demo.db", "../demo.db")
+_PLACES = ("optimizer.db", "../optimizer.db", "demo.db", "../demo.db")
 _LOOKED_AT = 300  # calls among which one worth explaining is looked for
 
 
@@ -48,7 +48,7 @@ class Book:
 
 
 def find_ledger(environ: Mapping[str, str]) -> str:
-    """Return the ledger that the environment names in ORCHESTRA_LEDGER, else a demo's here or one folder up."""
+    """Return the ledger that the environment names in ORCHESTRA_LEDGER, else optimizer.db or a demo's, here or one up."""
     if given := environ.get(LEDGER):
         return given
     return next((place for place in _PLACES if Path(place).exists()), _PLACES[0])
@@ -64,7 +64,7 @@ def read_book(ledger: str, config: str | Path | None = None) -> Book:
     """
     path = None if config is None else Path(config)
     settings, catalog = load_settings(path, {}), load_catalog()
-    database = _opened(ledger)
+    database = opened(ledger)
     try:
         calls = recent_calls(database, limit=_LOOKED_AT)
         if not any(call.served for call in calls):
@@ -90,7 +90,8 @@ def in_words(book: Book) -> str:
     return "\n".join((_money(book.report), _choice(book), _belief(book)))
 
 
-def _opened(ledger: str) -> Database:
+def opened(ledger: str) -> Database:
+    """Return a ledger that exists already, to be closed by whoever asked; the error says how to make one."""
     try:
         return open_database(ledger, create=False)
     except LedgerUnavailable as error:

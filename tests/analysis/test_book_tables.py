@@ -95,13 +95,15 @@ def test_charts_say_their_units(book: Book) -> None:
         assert unit in chart.to_json()
 
 
-def test_ledger_is_the_one_named_or_a_demos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ledger_is_the_one_named_or_this_folders_or_a_demos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
     assert find_ledger({LEDGER: "postgresql://host/name"}) == "postgresql://host/name"
-    assert find_ledger({}) == "demo.db"
+    assert find_ledger({}) == "optimizer.db"
     (tmp_path / "demo.db").touch()
     assert find_ledger({}) == "../demo.db"
+    (tmp_path / "optimizer.db").touch()
+    assert find_ledger({}) == "../optimizer.db"
 
 
 def test_ledger_without_calls_says_how_to_make_some(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # First look at a ledger
+#
+# Where did the money go, what was chosen and why, and what is believed?
+#
+# This page reads one ledger and changes nothing in it: the one that `ORCHESTRA_LEDGER` names, a SQLite file or a
+# database URL, else `optimizer.db`, else a demo's. `optimizer demo` makes a good first one, a **simulated** day of
+# 6,000 calls. The charts need `pip install 'orchestra-optimizer[notebooks]'`.
+
+# %%
+import os
+
+from optimizer.analysis.book import find_ledger, in_words, read_book
+from optimizer.analysis.book_tables import beliefs, hours, money, spending
+from optimizer.analysis.figures import beliefs_chart, hours_chart, money_chart
+
+book = read_book(find_ledger(os.environ))
+
+print(
+    f"{book.where}, until {book.at:%Y-%m-%d %H:%M} UTC; tags of its calls: {dict(book.example.selection.request.tags)}"
+)
+print()
+print(in_words(book))
+
+# %% [markdown]
+# Those three lines are the answer. The rest of this page is how we know.
+
+# %% [markdown]
+# ## Where did the money go?
+#
+# Each bar is what a use case's *baseline*, the model that savings are measured against, would have cost; the orange
+# part was paid all the same, the percentage was saved.
+
+# %%
+money_chart(money(book))
+
+# %%
+money(book)
+
+# %% [markdown]
+# `saved_usd` is what the baseline would have cost on each call, less what was paid. Where a holdout ran or the
+# baseline was drawn often enough, that was measured; elsewhere each call is priced, and the limits say how far that
+# may be off:
+
+# %%
+print(book.report.saving.method)
+
+# %% [markdown]
+# The limits tell how far the sum would move if such traffic came again. They say nothing about the assumption.
+#
+# The dearest pairs of use case and model, for whoever wants to spend less still:
+
+# %%
+spending(book).head(10)
+
+# %% [markdown]
+# ## What was chosen?
+#
+# One row per model that ever served, one column per hour. Until enough is known of the incumbent, it serves alone;
+# then cheaper models take over where they are believed good enough. A small share stays on the incumbent for good, as
+# a comparison.
+
+# %%
+hours_chart(hours(book))
+
+# %% [markdown]
+# ## Why?
+#
+# Every call keeps the whole distribution that it was drawn from, so any of them can be asked. This one is late, was
+# drawn, went to another model than the incumbent, and was rated, if the ledger has such a call. `optimizer explain
+# CALL_ID` says the same about any other.
+
+# %%
+print(book.example.selection.explain())
+
+# %% [markdown]
+# Under `average:97%` the floor is asked of the mean over the use cases with the same incumbent, not of each one: a
+# model may serve below the dashed line of its own use case below, paid for by others that lie above theirs. Where that
+# is not wanted, `required_quality: 97%` in the use case's settings asks it of every choice there.
+
+# %% [markdown]
+# ## What is believed?
+#
+# A point is the quality that is believed of a model, the line its 95% interval. Long lines are models that hardly
+# anybody has rated: their place comes from what is known of the model elsewhere, of the use case, and from public
+# benchmarks. The cheapest model is on top, so choosing well means staying high up and right of the dashed line.
+
+# %%
+beliefs_chart(beliefs(book))
+
+# %%
+beliefs(book).select("use_case", "model", "quality", "low", "high", "ratings", "usd_per_call", "chance", "served")
+
+# %% [markdown]
+# ## What this page cannot tell
+#
+# Ratings are not the truth. Few calls are rated; where users rather complain than praise, every model looks worse than
+# it is, and the floor, which is relative to the incumbent's ratings, sinks with them. And a belief about a model
+# without ratings is a guess that the first twenty ratings may overturn.
