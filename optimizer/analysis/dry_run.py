@@ -6,15 +6,24 @@ happened stands beside them.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from optimizer.analysis.dry_run_log import COST, MEASURES, QUALITY, UseCaseLog, make_log, sort_out
 from optimizer.analysis.dry_run_policy import Decider, Policy, target_of
+from optimizer.analysis.estimators import (
+    MAX_OFF_SUPPORT,
+    LoggedCalls,
+    Options,
+    Overlap,
+    doubly_robust,
+    robust_difference,
+    supported,
+    whole_sessions,
+)
 from optimizer.analysis.estimators import Estimate as Judged
-from optimizer.analysis.estimators import LoggedCalls, Options, doubly_robust, whole_sessions
 from optimizer.analysis.intervals import mean_estimate
 from optimizer.decision.belief import FloatArray
 from optimizer.domain import RewardRule
@@ -22,6 +31,7 @@ from optimizer.ledger.calls import StoredCall
 
 ALL = "all"
 _LEAST_KNOWN = 30  # values of a measure; fewer are not worth an estimate
+_PASSED_OVER = 0.1  # of a context's calls, and of a policy's choices there, that may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,11 @@ class PolicyResult:
         Share of the policy's choices that could not have been drawn at the time.
     n_undecided : int
         Calls left out, because by this policy nobody that was eligible could serve.
+    beside : mapping of str to Figure
+        Measure → by how much it is above that of the policy that served, on the same calls; empty for what
+        really happened.
+    overlaps : mapping of str to Overlap
+        Measure → how much the log can say of the policy in it; empty for what really happened.
     """
 
     policy: str
@@ -60,6 +75,8 @@ class PolicyResult:
     ess: float | None = None
     off_support: float | None = None
     n_undecided: int = 0
+    beside: Mapping[str, Figure] = field(default_factory=dict)
+    overlaps: Mapping[str, Overlap] = field(default_factory=dict)
 
     @property
     def total_usd(self) -> Figure:
@@ -72,9 +89,11 @@ class PolicyResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
+        facts = {name: value for name, value in asdict(self).items() if name != "overlaps"}
         return {
-            **asdict(self),
+            **facts,
             "figures": {name: asdict(figure) for name, figure in self.figures.items()},
+            "beside": {name: asdict(figure) for name, figure in self.beside.items()},
             "share": {model: asdict(figure) for model, figure in self.share.items()},
             "total_usd": asdict(self.total_usd),
         }
@@ -173,15 +192,19 @@ def _judged(name: str, log: UseCaseLog, target: FloatArray) -> PolicyResult:
     if not calls.n_calls:
         none = Figure(refused="nobody that was eligible could serve by this policy")
         return PolicyResult(name, log.use_case, 0, dict.fromkeys(MEASURES, none), {}, None, None, n_undecided)
-    judged = {measure: _estimate(calls, target, measure, log.rewards[measure][decided]) for measure in MEASURES}
+    rewards = {measure: log.rewards[measure][decided] for measure in MEASURES}
+    judged = {measure: _estimate(calls, target, measure, reward) for measure, reward in rewards.items()}
+    differences = {measure: _beside(calls, target, reward) for measure, reward in rewards.items()}
+    why_not = _why_not(_unlike(calls, target))
     at = calls.draw
     share = {model: _mean(target[at, i], calls) for i, model in enumerate(log.models) if target[at, i].any()}
     cost = judged[COST]
-    figures = {measure: _figure(each) for measure, each in judged.items()}
-    off = _off_support(calls, target)
-    return PolicyResult(
-        name, log.use_case, calls.n_calls, figures, share, None if cost is None else cost.ess, off, n_undecided
+    figures, beside = (
+        {measure: _figure(each, why_not) for measure, each in some.items()} for some in (judged, differences)
     )
+    overlaps = {measure: each.overlap for measure, each in judged.items() if each is not None}
+    ess, off = None if cost is None else cost.ess, _off_support(calls, target)
+    return PolicyResult(name, log.use_case, calls.n_calls, figures, share, ess, off, n_undecided, beside, overlaps)
 
 
 def _decided(calls: LoggedCalls, target: FloatArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -202,9 +225,44 @@ def _estimate(calls: LoggedCalls, target: FloatArray, measure: str, reward: Floa
     return doubly_robust(calls.with_rewards(reward), target, Options(stabilised=measure == QUALITY))
 
 
-def _figure(judged: Judged | None) -> Figure:
+def _beside(calls: LoggedCalls, target: FloatArray, reward: FloatArray) -> Judged | None:
+    if calls.distribution is None or int((~np.isnan(reward)).sum()) < _LEAST_KNOWN:
+        return None
+    return robust_difference(calls.with_rewards(reward), target, calls.distribution)
+
+
+def _unlike(calls: LoggedCalls, target: FloatArray) -> float:
+    """Return the share of the calls that are of contexts where calls that are passed over met another policy.
+
+    An estimate passes over calls at which somebody was chosen who could not be drawn, and lets the rest of the context
+    speak for them. That is right for a policy that always chooses alike there, not for one that learns.
+    """
+    shares, context, kept = target[calls.draw], calls.context, supported(calls, target)
+    n = np.bincount(context)
+    sums = np.zeros((2, n.size, target.shape[1]))
+    np.add.at(sums, (kept.astype(np.intp), context), shares)
+    n_kept = np.bincount(context[kept], minlength=n.size)
+    counts = np.stack([n - n_kept, n_kept])
+    passed, stayed = sums / np.maximum(counts, 1)[:, :, None]
+    apart = 0.5 * np.abs(passed - stayed).sum(axis=1)
+    unlike = (counts[0] > _PASSED_OVER * n) & (n_kept > 0) & (apart > _PASSED_OVER)
+    return float(n[unlike].sum()) / calls.n_calls
+
+
+def _why_not(unlike: float) -> str | None:
+    if unlike <= MAX_OFF_SUPPORT:
+        return None
+    return (
+        f"{unlike:.0%} of the calls are of contexts where this policy often chose somebody who could not be drawn, and "
+        "chose otherwise at the times that the log can speak of; explore more, or judge a policy closer to what served"
+    )
+
+
+def _figure(judged: Judged | None, why_not: str | None) -> Figure:
     if judged is None:
         return Figure(refused=f"fewer than {_LEAST_KNOWN} calls have it on record")
+    if why_not is not None and judged.refused is None:
+        return Figure(refused=why_not)
     return Figure(judged.value, judged.low, judged.high, judged.refused)
 
 

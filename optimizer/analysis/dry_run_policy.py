@@ -20,8 +20,11 @@ from optimizer.domain import Objective, Request
 from optimizer.engine.deciding import Versions, make_decision
 from optimizer.engine.snapshot import Snapshot, make_snapshot
 from optimizer.errors import InvalidRequest, NoEligibleCandidate
-from optimizer.ledger.alarms import RaisedAlarm
+from optimizer.ledger.alarms import RaisedAlarm, read_alarms
 from optimizer.ledger.calls import StoredCall
+from optimizer.ledger.database import Database
+from optimizer.ledger.evidence import EvidenceReader
+from optimizer.ledger.prices import read_prices
 from optimizer.routes import Routes, effective_routes
 from optimizer.selection import Selection
 from optimizer.settings import Settings
@@ -66,6 +69,17 @@ def with_objective(settings: Settings, objective: str) -> Settings:
     asked = {"objective": objective, "required_quality": None}
     use_cases = {name: each.model_copy(update=asked) for name, each in settings.use_cases.items()}
     return settings.model_copy(update={"use_cases": use_cases})
+
+
+def read_policy(database: Database, settings: Settings, catalog: Catalog, name: str) -> Policy:
+    """Return a policy by its name, as `check_policy` knows it; `configured` decides by these settings as they are."""
+    if not is_decided(name):
+        return simple(name)
+    reader = EvidenceReader(database)
+    reader.refresh()
+    asked = settings if name == CONFIGURED else with_objective(settings, name)
+    priced = catalog.with_prices(read_prices(database))
+    return Decider(asked, priced, reader.rows, override=name != CONFIGURED, alarms=read_alarms(database))
 
 
 @dataclass

@@ -7,25 +7,14 @@ import click
 
 from optimizer.analysis.dry_run import DryRun, Figure, PolicyResult, dry_run
 from optimizer.analysis.dry_run_log import COST, LATENCY, QUALITY
-from optimizer.analysis.dry_run_policy import (
-    CONFIGURED,
-    Decider,
-    Policy,
-    check_policy,
-    is_decided,
-    simple,
-    with_objective,
-)
+from optimizer.analysis.dry_run_policy import CONFIGURED, check_policy, read_policy
 from optimizer.cli.app import App, Verb
 from optimizer.cli.moments import moment_or_age
 from optimizer.cli.output import console, progress, share, short_usd, show_json, show_table
 from optimizer.domain import JUDGING
 from optimizer.errors import InvalidRequest, UnknownUseCase
-from optimizer.ledger.alarms import read_alarms
 from optimizer.ledger.calls import StoredCall, calls_between
 from optimizer.ledger.database import Database
-from optimizer.ledger.evidence import EvidenceReader
-from optimizer.ledger.prices import read_prices
 
 _WEEK = timedelta(days=7)
 _SHARES_SHOWN = 3
@@ -75,7 +64,7 @@ def evaluate(
         raise click.UsageError("--since must be earlier than --until")
     with app.ledger() as database:
         calls = _calls(app, database, start, end, use_case)
-        wanted = {name: _policy(app, database, name) for name in policies or (CONFIGURED,)}
+        wanted = {name: read_policy(database, app.settings, app.catalog, name) for name in policies or (CONFIGURED,)}
         rules = {name: each.reward_rule for name, each in app.settings.use_cases.items()}
         with progress("deciding", 2 * len(calls) * len(wanted)) as told:
             n_told = 0
@@ -98,16 +87,6 @@ def _calls(app: App, database: Database, start: datetime, end: datetime, use_cas
     if not calls and name is not None and name not in app.settings.use_cases and name != JUDGING:
         raise UnknownUseCase(name, tuple(app.settings.names))
     return calls
-
-
-def _policy(app: App, database: Database, name: str) -> Policy:
-    if not is_decided(name):
-        return simple(name)
-    reader = EvidenceReader(database)
-    reader.refresh()
-    settings = app.settings if name == CONFIGURED else with_objective(app.settings, name)
-    catalog = app.catalog.with_prices(read_prices(database))
-    return Decider(settings, catalog, reader.rows, override=name != CONFIGURED, alarms=read_alarms(database))
 
 
 def _show(found: DryRun, start: datetime, end: datetime) -> None:

@@ -15,6 +15,7 @@ from optimizer.engine import Optimizer
 from optimizer.errors import InvalidRequest
 from optimizer.ledger.calls import calls_between
 from optimizer.ledger.evidence import EvidenceReader
+from optimizer.selection import Selection
 from optimizer.settings import load_settings
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -161,3 +162,29 @@ def test_settings_with_an_objective_stand_above_required_qualities(tmp_path: Pat
     config.write_text("use_cases: {mine: {candidates: [gpt-4o], required_quality: 0.9}}")
     settings = with_objective(load_settings(config, {}), "value:0.01")
     assert str(settings.use_cases["mine"].asks) == "value:0.01"
+
+
+def test_a_policy_stands_beside_the_one_that_served(opened: Optimizer) -> None:
+    """Half of the drawn calls at random, of two models whose costs never vary: their difference hardly does."""
+    found = _run(opened, f"fixed:{DEAR}", "logged")
+    row, served = _all(found, f"fixed:{DEAR}"), _all(found, "logged")
+    difference = row.beside["cost_usd"]
+    assert difference.value is not None
+    assert difference.value == pytest.approx(USD[DEAR] - (served.figures["cost_usd"].value or 0.0), rel=0.1)
+    assert difference.low <= difference.value <= difference.high
+    assert served.beside["cost_usd"] == Figure(0.0, 0.0, 0.0)
+    assert row.to_dict()["beside"]["cost_usd"]["value"] == difference.value
+    assert row.overlaps["cost_usd"].ess == row.ess
+
+
+def test_a_policy_that_chose_otherwise_where_it_can_be_seen_is_refused(opened: Optimizer) -> None:
+    """For an hour it chooses a model that nobody could draw; the hours after that do not speak for this one."""
+
+    def changing(selection: Selection) -> dict[str, float]:
+        return {"o3": 1.0} if selection.decided_at < START + timedelta(hours=1) else selection.distribution
+
+    found = dry_run(calls_between(opened.database, START, END), {"changing": changing}, {"mine": RewardRule()})
+    (row,) = found.policies
+    assert row.figures["cost_usd"].value is None
+    assert "chose otherwise at the times that the log can speak of" in row.figures["cost_usd"].refused
+    assert row.beside["cost_usd"].value is None

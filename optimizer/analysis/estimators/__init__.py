@@ -11,7 +11,7 @@ from optimizer.analysis.estimators.logged import LoggedCalls, whole_sessions
 from optimizer.analysis.estimators.options import MAX_OFF_SUPPORT, Options
 from optimizer.analysis.estimators.predicted import Predicted, predicted
 from optimizer.analysis.estimators.resampling import bootstrap, time_blocks
-from optimizer.analysis.estimators.robust import doubly_robust
+from optimizer.analysis.estimators.robust import doubly_robust, robust_difference
 from optimizer.analysis.estimators.sequences import ConfidenceSequence, confidence_sequence
 from optimizer.analysis.estimators.weights import importance_weights, off_support, supported
 
@@ -36,6 +36,7 @@ __all__ = [
     "judged_mean",
     "off_support",
     "predicted",
+    "robust_difference",
     "snips",
     "supported",
     "time_blocks",

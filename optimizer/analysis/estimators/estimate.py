@@ -69,7 +69,7 @@ class Overlap:
             return None
         off = "" if not self.off_support else f", and {self.off_support:.0%} of its choices never could be drawn"
         return (
-            f"the log is worth {self.ess:.0f} calls of this policy ({self.n_rated} of {self.n_calls} are rated{off}); "
+            f"the log is worth {self.ess:.0f} calls of this policy ({self.n_rated} of {self.n_calls} tell{off}); "
             f"{min_ess:.0f} are needed: log more calls, explore more, or judge a policy that is closer to what served"
         )
 
