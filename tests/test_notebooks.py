@@ -19,6 +19,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 STRICT, LENIENT = (f"import warnings\nwarnings.simplefilter('{how}')" for how in ("error", "default"))
 # What the first cell must say, whatever the ledger is like.
 ANSWERS = {
+    "another_policy": ("1,500 SIMULATED calls", "Clearly cheaper", "What really happened: $", "refuses the others"),
     "first_look": ("'simulated': 'yes'", "Money: 1,500 calls cost $", "Choice: ", "Belief: "),
 }
 

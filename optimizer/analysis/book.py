@@ -48,7 +48,7 @@ class Book:
 
 
 def find_ledger(environ: Mapping[str, str]) -> str:
-    """Return the ledger that the environment names in ORCHESTRA_LEDGER, else optimizer.db or a demo's, here or one up."""
+    """Return the ledger that the environment names, else optimizer.db or a demo's, here or one folder up."""
     if given := environ.get(LEDGER):
         return given
     return next((place for place in _PLACES if Path(place).exists()), _PLACES[0])

@@ -9,6 +9,7 @@ from datetime import timedelta
 import polars as pl
 
 from optimizer.analysis.figures.dollars import money, savings_build_up, spend_against_budget
+from optimizer.analysis.figures.policies import policies_beside, weights, worth
 from optimizer.analysis.figures.qualities import beliefs, calibration, frontier
 from optimizer.analysis.figures.rendering import as_png, as_svg
 from optimizer.analysis.figures.style import PALETTE, Chart, Theme
@@ -25,9 +26,12 @@ __all__ = [
     "frontier",
     "latency",
     "money",
+    "policies_beside",
     "savings_build_up",
     "share_over_time",
     "spend_against_budget",
+    "weights",
+    "worth",
 ]
 
 money_chart, beliefs_chart = money, beliefs
