@@ -6,12 +6,13 @@ import pytest
 
 from optimizer.service import chat
 from optimizer.service.short_way import ShortWay
-from tests.service.running import CHAT, HELLO, Served, error_of
+from tests.service.running import CHAT, HELLO, Served, error_of, until
 
 
 def test_a_chat_is_logged_under_its_route(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "optimizer.access"):
         answer = served.chat()
+        assert until(lambda: "optimizer.access" in {record.name for record in caplog.records})  # after the reply
     (line,) = [record.fields for record in caplog.records if record.name == "optimizer.access"]
     assert (line["route"], line["status"]) == (CHAT, 200)
     assert line["call_id"] == answer.headers["x-optimizer-call-id"]
