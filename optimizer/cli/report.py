@@ -8,11 +8,11 @@ import click
 
 from optimizer.analysis.parts import Figures, ObserveReport, Report, UseCaseReport
 from optimizer.analysis.report import make_report
-from optimizer.analysis.report_html import report_page
 from optimizer.analysis.savings import Saving
 from optimizer.cli.app import App, Verb
 from optimizer.cli.moments import moment_or_age
 from optimizer.cli.output import console, share, short_usd, show_json, show_table
+from optimizer.errors import MissingExtra
 from optimizer.ledger.health import WHOLE_GATEWAY
 
 
@@ -40,11 +40,26 @@ def report(
     """Report on the calls of a period: learning, cost, savings, quality, speed, and who served."""
     found = report_of(app, since, until, use_case)
     if html is not None:
-        _write(html, report_page(found))
+        _write(html, _page(app, found))
     if as_json:
         show_json(found.to_dict())
     elif html is None:
         _show(found)
+
+
+def _page(app: App, report: Report) -> str:
+    try:
+        from optimizer.analysis.figure_tables import read_figure_tables
+        from optimizer.analysis.report_html import report_page
+    except MissingExtra:
+        raise MissingExtra("report --html", "analysis") from None
+    with app.ledger() as database:
+        tables = read_figure_tables(database, app.settings, app.catalog, report, source=_source(app))
+    return report_page(report, tables)
+
+
+def _source(app: App) -> str:
+    return "environment" if app.config is None else str(app.config)
 
 
 def _write(path: Path, page: str) -> None:
@@ -68,7 +83,7 @@ def report_of(app: App, since: datetime | None, until: datetime | None, use_case
             since=since,
             until=until,
             use_case=use_case,
-            source="environment" if app.config is None else str(app.config),
+            source=_source(app),
         )
 
 

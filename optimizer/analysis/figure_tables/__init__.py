@@ -3,11 +3,16 @@
 Most come from evidence, which has as many rows for ten million calls as for a hundred thousand.
 """
 
-from optimizer.analysis.figure_tables.limits import Paced, spend_against_budget
-from optimizer.analysis.figure_tables.quality import beliefs, calibration, frontier_of_models, frontier_of_policies
-from optimizer.analysis.figure_tables.reading import FigureTables, read_figure_tables
-from optimizer.analysis.figure_tables.saving import money, savings_build_up
-from optimizer.analysis.figure_tables.traffic import latency, share_over_time
+from optimizer.errors import MissingExtra
+
+try:
+    from optimizer.analysis.figure_tables.limits import Paced, spend_against_budget
+    from optimizer.analysis.figure_tables.quality import beliefs, calibration, frontier_of_models, frontier_of_policies
+    from optimizer.analysis.figure_tables.reading import FigureTables, read_figure_tables
+    from optimizer.analysis.figure_tables.saving import money, savings_build_up
+    from optimizer.analysis.figure_tables.traffic import latency, share_over_time
+except ImportError as missing:
+    raise MissingExtra("a figure's table", "analysis") from missing
 
 __all__ = [
     "FigureTables",

@@ -4,13 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from optimizer.decision.evidence import DAY_S, HOUR_S, EvidenceKey, Sums
-from optimizer.errors import MissingExtra
+import polars as pl
 
-try:
-    import polars as pl
-except ImportError as missing:  # pragma: no cover - the suite installs every extra
-    raise MissingExtra("a figure's table", "analysis") from missing
+from optimizer.decision.evidence import DAY_S, HOUR_S, EvidenceKey, Sums
 
 Evidence = Mapping[EvidenceKey, Sums]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from optimizer.analysis.book_tables import INCUMBENT, MOST_CHOSEN, OTHER
 from optimizer.analysis.dry_run import ALL, DryRun, PolicyResult
 from optimizer.analysis.dry_run_log import COST, QUALITY
 from optimizer.analysis.figure_tables.buckets import Evidence, measured
 from optimizer.analysis.intervals import mean_estimate
+from optimizer.analysis.roles import INCUMBENT, MOST_CHOSEN, OTHER
 from optimizer.decision.credit import call_reward
 from optimizer.decision.evidence import CALLS
 from optimizer.domain import Request, RewardRule

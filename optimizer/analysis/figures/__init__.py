@@ -6,14 +6,20 @@ what is missing. They need the extra `analysis`.
 
 from datetime import timedelta
 
-import polars as pl
+from optimizer.errors import MissingExtra
 
-from optimizer.analysis.figures.dollars import money, savings_build_up, spend_against_budget
-from optimizer.analysis.figures.policies import policies_beside, weights, worth
-from optimizer.analysis.figures.qualities import beliefs, calibration, frontier
-from optimizer.analysis.figures.rendering import as_png, as_svg
-from optimizer.analysis.figures.style import PALETTE, Chart, Theme
-from optimizer.analysis.figures.traffic import latency, share_over_time
+try:
+    import polars as pl
+
+    from optimizer.analysis.figures.dollars import money, savings_build_up, spend_against_budget
+    from optimizer.analysis.figures.efficiency import frontier
+    from optimizer.analysis.figures.policies import policies_beside, weights, worth
+    from optimizer.analysis.figures.qualities import beliefs, calibration
+    from optimizer.analysis.figures.rendering import as_png, as_svg
+    from optimizer.analysis.figures.style import PALETTE, Chart, Theme
+    from optimizer.analysis.figures.traffic import latency, share_over_time
+except ImportError as missing:
+    raise MissingExtra("a figure", "analysis") from missing
 
 __all__ = [
     "PALETTE",

@@ -5,6 +5,7 @@ import polars as pl
 
 from optimizer.analysis.figures.style import (
     BLUE,
+    KEY,
     ORANGE,
     ROW,
     SHARE,
@@ -79,7 +80,7 @@ def _stretch(frame: pl.DataFrame, y: alt.Y, part: str, start: str, end: str) -> 
             x=alt.X(f"{start}:Q", title="US dollars", axis=alt.Axis(format=USD, tickCount=6)),
             x2=f"{end}:Q",
             y=y,
-            color=alt.Color("part:N", title=None, scale=_PAID_SAVED, legend=alt.Legend(orient="top")),
+            color=alt.Color("part:N", title=None, scale=_PAID_SAVED, legend=KEY),
             tooltip=tooltips(
                 "use_case",
                 ("paid_usd", "paid", USD_IN_FULL),
@@ -114,7 +115,7 @@ def _two_sums(frame: pl.DataFrame) -> Chart:
     return chart.encode(
         x=time_axis("at", title=False),
         y=alt.Y("usd:Q", title="US dollars so far", axis=alt.Axis(format=USD, tickCount=5)),
-        color=alt.Color("what:N", title=None, scale=scale, legend=alt.Legend(orient="top")),
+        color=alt.Color("what:N", title=None, scale=scale, legend=KEY),
         strokeDash=alt.StrokeDash("what:N", legend=None, scale=alt.Scale(domain=scale.domain, range=[[1, 0], [6, 3]])),
         tooltip=[time_tooltip(), *tooltips("what", ("usd", "US dollars", USD_IN_FULL))],
     ).properties(width=WIDTH, height=_PANEL)
@@ -129,7 +130,8 @@ def _saved_band(frame: pl.DataFrame) -> Chart:
         ("saved_high_usd", "to", USD_IN_FULL),
     )
     band = base.mark_area(color=SKY, opacity=0.4).encode(y=alt.Y("saved_low_usd:Q"), y2="saved_high_usd:Q")
-    line = base.mark_line(color=BLUE, strokeWidth=2.5).encode(y=y, tooltip=[time_tooltip(), *shown])
+    # In blue it would be lost on the band where the page is dark.
+    line = base.mark_line(style="ink", strokeWidth=2).encode(y=y, tooltip=[time_tooltip(), *shown])
     zero = alt.Chart(pl.DataFrame({"usd": [0.0]})).mark_rule(style="quiet").encode(y="usd:Q")
     title = panel_title("saved, with its 95% band")
     return alt.layer(band, zero, line).properties(width=WIDTH, height=_PANEL, title=title)

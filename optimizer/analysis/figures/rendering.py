@@ -1,22 +1,25 @@
 """Figures as pictures, rendered on this machine without a browser and without the network."""
 
 import altair as alt
+import vl_convert
 
 from optimizer.analysis.figures.style import INKS, Chart, Theme
-from optimizer.errors import MissingExtra
-
-try:
-    import vl_convert
-except ImportError as missing:  # pragma: no cover - the suite installs every extra
-    raise MissingExtra("a figure as a picture", "analysis") from missing
 
 _SCALE = 2.0
 _NEWEST = vl_convert.get_vegalite_versions()[-1]
 
 
-def as_svg(chart: Chart) -> str:
-    """Return a chart as one SVG element."""
-    return vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=_version(), allowed_base_urls=[])
+def as_svg(chart: Chart, *, described: bool = True) -> str:
+    """Return a chart as one SVG element.
+
+    Parameters
+    ----------
+    described : bool
+        Whether axes and marks describe themselves to those who cannot see them; say no where the whole has a name.
+    """
+    spec = chart.to_dict()
+    spec["config"] = spec.get("config", {}) | {"aria": described}
+    return vl_convert.vegalite_to_svg(spec, vl_version=_version(), allowed_base_urls=[])
 
 
 def as_png(chart: Chart, theme: Theme = "light", *, scale: float = _SCALE) -> bytes:

@@ -4,16 +4,12 @@ Marks that are neither data nor background (words, reference lines) carry a styl
 colour from the theme, so that a figure is drawn once. No figure has a background of its own.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from optimizer.errors import MissingExtra
-
-try:
-    import altair as alt
-    import polars as pl
-except ImportError as missing:  # pragma: no cover - the suite installs every extra
-    raise MissingExtra("a figure", "analysis") from missing
+import altair as alt
+import polars as pl
 
 Chart = Any  # altair says of most methods that they return any of its eight kinds
 Theme = Literal["light", "dark"]
@@ -24,7 +20,8 @@ VERMILLION, PURPLE, GREY = "#D55E00", "#CC79A7", "#8C8C8C"
 PALETTE = (ORANGE, BLUE, SKY, GREEN, PURPLE, VERMILLION, GREY)
 
 WIDTH, ROW = 600, 24
-FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
+# Metrics are measured in the first of these that the renderer knows; all but the last are as wide as one another.
+FONT = "Arial, Helvetica, 'Liberation Sans', Arimo, 'DejaVu Sans Condensed', sans-serif"
 _TEXT, _TITLE = 12, 14
 
 USD = "$,.3~r"  # in axes: short, and small sums keep their digits
@@ -76,7 +73,7 @@ def nothing(title: str, why: str, theme: Theme = "light") -> Chart:
     return finished(words.properties(width=WIDTH, height=3 * ROW), title, theme=theme)
 
 
-KEY = alt.Legend(title=None, orient="top")
+KEY = alt.Legend(title=None, orient="top", columnPadding=20)
 
 
 def tooltips(*fields: str | tuple[str, str, str]) -> list[alt.Tooltip]:
@@ -111,6 +108,12 @@ def time_tooltip(field: str = "at", title: str = "time (UTC)") -> alt.Tooltip:
     """Return the tooltip of a column of aware times."""
     # formatType time would show the reader's own time zone.
     return alt.Tooltip(f"{field}:T", title=title, timeUnit="utcyearmonthdatehoursminutes", format=TIME)
+
+
+def reach(frame: pl.DataFrame, columns: Iterable[str]) -> tuple[float, float]:
+    """Return the least and the largest known value in some columns of a table that has one."""
+    values = [value for name in columns for value in frame[name].drop_nulls().to_list()]
+    return min(values), max(values)
 
 
 def _config(inks: Inks) -> dict[str, Any]:

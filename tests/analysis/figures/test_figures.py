@@ -9,7 +9,7 @@ import pytest
 
 from optimizer.analysis import figures
 from optimizer.analysis.figures import PALETTE, Chart, as_png, as_svg
-from optimizer.analysis.figures.qualities import DOMINATED, EFFICIENT, HAPPENED, efficient
+from optimizer.analysis.figures.efficiency import DOMINATED, EFFICIENT, HAPPENED, efficient
 from optimizer.analysis.figures.style import INKS
 from tests.analysis.figures.samples import BELIEFS, FRONTIER, LATENCY, MONEY, NOON, SAMPLES, SHARES, SPEND, Sample
 
