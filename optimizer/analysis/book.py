@@ -1,10 +1,11 @@
-"""A ledger opened at its last call: the report, what is believed, every outcome, and one call worth explaining."""
+"""A ledger opened at its last call: the report, what is believed, figures' tables, and one call worth explaining."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from optimizer.analysis.figure_tables import FigureTables, read_figure_tables
 from optimizer.analysis.parts import Report, UseCaseReport
 from optimizer.analysis.report import make_report
 from optimizer.catalog import load_catalog
@@ -14,7 +15,6 @@ from optimizer.ledger.alarms import read_alarms
 from optimizer.ledger.calls import StoredCall, recent_calls
 from optimizer.ledger.database import Database
 from optimizer.ledger.evidence import EvidenceReader
-from optimizer.ledger.outcomes import Outcome, outcomes_between
 from optimizer.ledger.prices import read_prices
 from optimizer.ledger.schema import open_database
 from optimizer.routes import effective_routes
@@ -33,8 +33,8 @@ class Book:
     ----------
     at : datetime
         Just after the last call, where beliefs and the report stand, however long ago that is.
-    outcomes : tuple of Outcome
-        Every served call, in order of time.
+    tables : FigureTables
+        What each figure of that name is drawn from.
     example : StoredCall
         A late call that was drawn, went to another model than the incumbent, and was rated, if there is one.
     """
@@ -43,7 +43,7 @@ class Book:
     at: datetime
     report: Report
     snapshot: Snapshot
-    outcomes: tuple[Outcome, ...]
+    tables: FigureTables
     example: StoredCall
 
 
@@ -73,12 +73,13 @@ def read_book(ledger: str, config: str | Path | None = None) -> Book:
         routes = effective_routes(settings, catalog.with_prices(read_prices(database)), at)
         reader = EvidenceReader(database)
         reader.refresh()
+        report = make_report(database, settings, catalog, at)
         return Book(
             database.where,
             at,
-            make_report(database, settings, catalog, at),
+            report,
             make_snapshot(at, routes, reader.rows, alarms=[raised.alarm for raised in read_alarms(database)]),
-            tuple(outcomes_between(database, datetime.min.replace(tzinfo=at.tzinfo), at)),
+            read_figure_tables(database, settings, catalog, report),
             max(calls, key=_worth_explaining),
         )
     finally:

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from optimizer.analysis.book import LEDGER, Book, find_ledger, in_words, read_book
-from optimizer.analysis.book_tables import INCUMBENT, MOST_CHOSEN, beliefs, hours, money, spending
+from optimizer.analysis.book_tables import beliefs, hours, money, spending
 from optimizer.analysis.figures import beliefs_chart, hours_chart, money_chart
+from optimizer.analysis.roles import INCUMBENT, MOST_CHOSEN
 from optimizer.errors import LedgerUnavailable
 from optimizer.ledger.schema import open_database
 from optimizer.simulation.demo import Day
@@ -66,8 +67,8 @@ def test_spending_sums_to_the_whole(book: Book) -> None:
 
 def test_shares_of_an_hour_sum_to_one(book: Book) -> None:
     found = hours(book)
-    assert found["calls"].sum() == len(book.outcomes)
-    sums = found.group_by("use_case", "hour").agg(pl.col("share").sum())
+    assert found["calls"].sum() == book.report.totals.n_served
+    sums = found.group_by("use_case", "at").agg(pl.col("share").sum())
     assert (sums["share"] - 1.0).abs().max() == pytest.approx(0.0, abs=1e-9)
 
 

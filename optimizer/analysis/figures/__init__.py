@@ -4,13 +4,9 @@ Colours can be told apart by the colour-blind, axes say their units, and a table
 what is missing. They need the extra `analysis`.
 """
 
-from datetime import timedelta
-
 from optimizer.errors import MissingExtra
 
 try:
-    import polars as pl
-
     from optimizer.analysis.figures.dollars import money, savings_build_up, spend_against_budget
     from optimizer.analysis.figures.efficiency import frontier
     from optimizer.analysis.figures.policies import policies_beside, weights, worth
@@ -40,10 +36,4 @@ __all__ = [
     "worth",
 ]
 
-money_chart, beliefs_chart = money, beliefs
-
-
-def hours_chart(hours: pl.DataFrame) -> Chart:
-    """Return the shares of a table of hours."""
-    hour = timedelta(hours=1)
-    return share_over_time(hours.select(pl.all(), at="hour", until=pl.col("hour") + hour, incumbent=pl.lit(False)))
+money_chart, beliefs_chart, hours_chart = money, beliefs, share_over_time
