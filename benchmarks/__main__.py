@@ -17,6 +17,7 @@ BENCHMARKS = {
     "router_latency": "what the Router adds to a direct call, next to what LiteLLM adds",
     "drift": "how soon a model that has changed is noticed, and how often one that has not",
     "figures": "quality and savings on recorded data, through the production replay",
+    "ten_million": "report and savings over ten million rows",
     "service_latency": "what our service adds to a direct call, next to what two others add",
 }
 
