@@ -20,12 +20,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.in_process_day import InProcessDay
-from optimizer.analysis.accounts import Accounts, BaselinePrices
+from optimizer.analysis.accounts import BaselinePrices, read_accounts
 from optimizer.analysis.intervals import wilson
 from optimizer.catalog import load_catalog
 from optimizer.cli.output import show_table
 from optimizer.ledger.database import Database
-from optimizer.ledger.draws import draws_between
 from optimizer.ledger.outcomes import outcomes_between
 from optimizer.ledger.schema import open_database
 from optimizer.routes import Routes, effective_routes
@@ -96,11 +95,12 @@ def _found(
     database: Database, settings: Settings, world: World, routes: Routes, true_usd: dict[str, float]
 ) -> Iterator[tuple[str, Found]]:
     outcomes = list(outcomes_between(database, START, END))
-    draws = draws_between(database, START, END)
-    prices = BaselinePrices(settings, world.catalog, routes)
+    accounts = read_accounts(database, BaselinePrices(settings, world.catalog, routes), START, END)
     for group, names in GROUPS.items():
         mine = [outcome for outcome in outcomes if outcome.use_case in names]
-        saving = Accounts.of(mine, prices, draws).saving()
+        saving = accounts.saving(names)
+        if saving is None:
+            raise SystemExit(f"nothing is known of {group}")
         known = (o for o in mine if o.paid_usd is not None and o.output_tokens is not None)
         truth = sum(true_usd[outcome.call_id] for outcome in known)
         yield group, Found(saving.kind, saving.saved_usd, saving.low_usd, saving.high_usd, truth)

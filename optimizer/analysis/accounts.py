@@ -1,21 +1,25 @@
 """From served calls to what they saved and how fast they were."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
-from types import MappingProxyType
 
-from optimizer.analysis.savings import Draw, Saving, ServedCall, saved
+import numpy as np
+
+from optimizer.analysis.savings import Measured, Saving, measured, sum_of_measured
+from optimizer.analysis.served_calls import Draws, ServedCalls
 from optimizer.catalog import Catalog
+from optimizer.decision.belief import BoolArray, FloatArray, IntArray
 from optimizer.domain import Gateway, Price
-from optimizer.ledger.draws import Drawn
-from optimizer.ledger.outcomes import Outcome
+from optimizer.ledger.database import Database
+from optimizer.ledger.draws import Drawn, draws_of
+from optimizer.ledger.served import DRAWN, IN_SESSION, Served, Told, served_between, unheard
 from optimizer.routes import Routes
 from optimizer.settings import Settings
 
-NO_DRAWS: Mapping[str, Drawn] = MappingProxyType({})
+_HOUR_US = 3_600_000_000
 
 
 class BaselinePrices:
@@ -33,6 +37,26 @@ class BaselinePrices:
         """Return a baseline's price at an aware time; what was never published is unknown."""
         return self._in_hour(model, at.replace(minute=0, second=0, microsecond=0))
 
+    def per_token(self, model: str, at_us: IntArray, input_tokens: FloatArray) -> tuple[FloatArray, ...]:
+        """Return dollars per uncached input, cached input and output token of calls at these times; NaN is unknown.
+
+        Parameters
+        ----------
+        at_us : ndarray of int, shape (n_calls,)
+            Microseconds since the epoch.
+        input_tokens : ndarray, shape (n_calls,)
+            Long requests may be dearer.
+        """
+        hours, of_hour = np.unique(at_us // _HOUR_US, return_inverse=True)
+        prices = [self.price(model, datetime.fromtimestamp(hour * 3_600, UTC)) for hour in hours.tolist()]
+        number = {price: i for i, price in enumerate(dict.fromkeys(prices))}
+        kind = np.array([number[price] for price in prices], dtype=np.intp)[of_hour.reshape(-1)]
+        short, long = (np.array([_rates(price, tokens) for price in number]) for tokens in (0.0, math.inf))
+        limits = (price.long_over_tokens for price in number)
+        over = np.array([math.inf if limit is None else limit for limit in limits], dtype=np.float64)
+        is_long = input_tokens > over[kind]
+        return tuple(np.where(is_long, long[kind, i], short[kind, i]) for i in range(3))
+
     def _gateway(self, model: str) -> Gateway:
         offers = (gateway for gateway in self._gateways if self._catalog[model].offered_by(gateway))
         return "direct" if model in self.retired else next(offers, "direct")
@@ -43,78 +67,143 @@ class Accounts:
     """Served calls by use case, beside their baselines, and their latencies in ms; and baselines nobody serves now."""
 
     retired: set[str]
-    calls: dict[str, list[ServedCall]] = field(default_factory=lambda: defaultdict(list))
-    latencies: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    calls: dict[str, ServedCalls] = field(default_factory=dict)
+    latencies: dict[str, FloatArray] = field(default_factory=dict)
+    _measured: dict[str, Measured] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, outcomes: Iterable[Outcome], baselines: BaselinePrices, draws: Mapping[str, Drawn] = NO_DRAWS
+        cls, served: Mapping[str, Served], baselines: BaselinePrices, draws: Iterable[tuple[str, Drawn]] = ()
     ) -> "Accounts":
-        """Return the accounts of outcomes in order of time; those of use cases without a baseline save nothing.
+        """Return the accounts of served calls; those of use cases without a baseline save nothing.
 
         Parameters
         ----------
-        draws : mapping of str to Drawn
-            Digest → what was drawn from; without it nothing counts as drawn.
+        draws : iterable of (str, Drawn)
+            Digests and what was drawn from; without them nothing counts as drawn.
         """
-        accounts, lots = cls(baselines.retired), Lots(draws)
-        for outcome in outcomes:
-            if outcome.latency_ms is not None:
-                accounts.latencies[outcome.use_case].append(outcome.latency_ms)
-            baseline = baselines.of_use_case.get(outcome.use_case)
-            if baseline is not None:
-                price = baselines.price(baseline, outcome.decided_at)
-                accounts.calls[outcome.use_case].append(_served(outcome, baseline, price, lots.of(outcome, baseline)))
+        lots = _Lots({name: calls for name, calls in served.items() if name in baselines.of_use_case}, baselines)
+        for digest, drawn in draws:
+            lots.tell(digest, drawn)
+        accounts = cls(baselines.retired)
+        for name, calls in served.items():
+            accounts.latencies[name] = calls.latency_ms[~np.isnan(calls.latency_ms)]
+            if name in baselines.of_use_case:
+                accounts.calls[name] = _beside(calls, baselines, lots.draws(calls))
         return accounts
 
-    def saving(self, use_case: str | None = None) -> Saving | None:
-        """Return what one use case or all saved; None where nothing is known of any call."""
-        names = self.calls if use_case is None else [use_case]
-        saving = saved(call for name in names for call in self.calls.get(name, ()))
+    def saving(self, use_cases: Collection[str] | None = None) -> Saving | None:
+        """Return what some use cases or all saved; None where nothing is known of any call."""
+        names = [name for name in self.calls if use_cases is None or name in use_cases]
+        for name in names:
+            if name not in self._measured:
+                self._measured[name] = measured(self.calls[name])
+        saving = sum_of_measured([self._measured[name] for name in names])
         return saving if saving.n_calls else None
 
 
-class Lots:
-    """Finds the draw that settled each call; told of all calls in order of time, since sessions stay with theirs."""
+def read_accounts(
+    database: Database,
+    baselines: BaselinePrices,
+    start: datetime,
+    end: datetime,
+    *,
+    use_case: str | None = None,
+    told: Told = unheard,
+) -> Accounts:
+    """Return the accounts of the calls decided in [start, end); `told` hears how many were read, now and then."""
+    served = served_between(database, start, end, use_case=use_case, told=told)
+    digests: set[str] = set()
+    for name in served.keys() & baselines.of_use_case.keys():
+        calls = served[name]
+        digests.update(calls.digests[i] for i in np.unique(calls.decision[calls.settled == DRAWN]).tolist())
+    # Where it is not among the models, neither a holdout nor a draw says anything of the baseline.
+    naming = {baselines.of_use_case[name] for name in served if name in baselines.of_use_case}
+    return Accounts.of(served, baselines, draws_of(database, digests, naming=naming))
 
-    def __init__(self, draws: Mapping[str, Drawn]) -> None:
-        self._draws = draws
-        self._of_session: dict[tuple[str, str], Draw] = {}
 
-    def of(self, outcome: Outcome, baseline: str) -> Draw | None:
-        """Return the call's draw; None where something else than a draw settled who served, or it is not known."""
-        session = None if outcome.session_id is None else (outcome.use_case, outcome.session_id)
-        if outcome.overridden_by == "session" and session is not None:
-            found = self._of_session.get(session)
-            return found and replace(found, first=False, at_s=outcome.decided_at.timestamp())
-        drawn = self._draws.get(outcome.digest)
-        if outcome.overridden_by is not None or outcome.propensity is None or drawn is None:
-            return None
-        found = Draw(
-            True,
-            outcome.drawn_model_id == baseline,
-            drawn.shares.get(baseline, 0.0),
-            outcome.held_out,
-            drawn.held_share,
-            drawn.incumbent,
-            outcome.decided_at.timestamp(),
+class _Lots:
+    """Finds the draw that settled each call; sessions stay with theirs."""
+
+    def __init__(self, served: Mapping[str, Served], baselines: BaselinePrices) -> None:
+        self._baselines = baselines
+        digests: Sequence[str] = next((calls.digests for calls in served.values()), ())
+        self._number = {digest: i for i, digest in enumerate(digests)}
+        self._use_case = [""] * len(digests)
+        for name, calls in served.items():
+            for i in np.unique(calls.decision).tolist():
+                self._use_case[i] = name
+        self._known = np.zeros(len(digests), dtype=np.bool_)
+        self._share, self._held = np.zeros(len(digests)), np.zeros(len(digests))
+        self._for_baseline = np.zeros(len(digests), dtype=np.bool_)
+
+    def tell(self, digest: str, drawn: Drawn) -> None:
+        """Hear what was drawn from by a decision; one that no call here was drawn by does not matter."""
+        i = self._number.get(digest)
+        baseline = None if i is None else self._baselines.of_use_case.get(self._use_case[i])
+        if i is None or baseline is None:
+            return
+        self._known[i] = True
+        self._share[i], self._held[i] = drawn.shares.get(baseline, 0.0), drawn.held_share
+        self._for_baseline[i] = drawn.incumbent == baseline
+
+    def draws(self, calls: Served) -> Draws:
+        """Return the calls' draws."""
+        first = (calls.settled == DRAWN) & self._known[calls.decision]
+        at = _settled_at(calls, first)
+        known = at >= 0
+        decision = calls.decision[at]
+        drawn = calls.drawn == _code(calls.models, self._baselines.of_use_case[calls.use_case])
+        return Draws(
+            known,
+            first,
+            known & drawn[at],
+            np.where(known, self._share[decision], 0.0),
+            np.where(known, calls.held_out[at], calls.held_out),
+            np.where(known, self._held[decision], 0.0),
+            known & self._for_baseline[decision],
+            calls.at_us / 1e6,
         )
-        if session is not None:
-            self._of_session[session] = found
-        return found
 
 
-def _served(outcome: Outcome, baseline: str, price: Price, draw: Draw | None) -> ServedCall:
-    return ServedCall(
-        outcome.use_case,
-        outcome.model_id,
+def _settled_at(calls: Served, first: BoolArray) -> IntArray:
+    """Return the position of the draw that settled each call: its own, else its session's latest one; -1 for none."""
+    here = np.arange(calls.at_us.size)
+    at = np.where(first, here, -1)
+    turns = (calls.settled == IN_SESSION) & (calls.session >= 0)
+    if not turns.any():
+        return at
+    mine = np.flatnonzero(calls.session >= 0)
+    order = mine[np.argsort(calls.session[mine], kind="stable")]
+    place = np.arange(order.size)
+    begins = np.r_[True, np.diff(calls.session[order]) != 0]
+    latest = np.maximum.accumulate(np.where(first[order], place, -1))
+    known = latest >= np.maximum.accumulate(np.where(begins, place, 0))
+    at[order] = np.where(turns[order] & known, order[latest], at[order])
+    return at
+
+
+def _beside(calls: Served, baselines: BaselinePrices, draws: Draws) -> ServedCalls:
+    baseline = baselines.of_use_case[calls.use_case]
+    fresh, cached, output = baselines.per_token(baseline, calls.at_us, calls.input_tokens)
+    n_cached = np.nan_to_num(calls.cached_tokens)
+    return ServedCalls(
+        calls.use_case,
         baseline,
-        price,
-        outcome.input_tokens,
-        outcome.output_tokens,
-        outcome.paid_usd,
-        outcome.cached_tokens or 0,
-        outcome.session_id,
-        outcome.held_out if draw is None else draw.held_out,
-        draw,
+        _code(calls.models, baseline),
+        calls.model,
+        calls.paid_usd,
+        calls.output_tokens,
+        fresh * (calls.input_tokens - n_cached) + cached * n_cached,
+        output,
+        calls.session,
+        draws,
     )
+
+
+def _code(names: Sequence[str], name: str) -> int:
+    return names.index(name) if name in names else -1
+
+
+def _rates(price: Price, input_tokens: float) -> list[float]:
+    return [math.nan if usd is None else usd for usd in price.per_token(input_tokens)]

@@ -2,14 +2,16 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from optimizer.analysis.intervals import Estimate, combined
-from optimizer.analysis.saved_calls import Part, Saving, ServedCall, dollars, scaled, sum_of, total_of
+from optimizer.analysis.saved_calls import Part, Saving, scaled, sum_of, total_of
+from optimizer.analysis.served_calls import ServedCalls
+from optimizer.decision.belief import FloatArray
 
-Lengths = Mapping[tuple[str, str], tuple[float, int]]  # (use case, baseline) → mean output tokens, calls
+Lengths = Mapping[str, tuple[float, int]]  # use case → its baseline's mean output tokens, calls
 
 MIN_SERVED = 30  # calls from which a model's own output length is trusted
 SPREAD = 0.3  # how far models' mean lengths usually lie apart, in log tokens; what the ledger shows moves it
@@ -17,9 +19,9 @@ _SPREAD_WEIGHT = 4.0  # models that SPREAD is worth
 
 
 def priced_counterfactual(
-    calls: Iterable[ServedCall], *, min_served: int = MIN_SERVED, spread: float = SPREAD
+    groups: Sequence[ServedCalls], *, min_served: int = MIN_SERVED, spread: float = SPREAD
 ) -> Saving:
-    """Return what the calls saved against their baselines, at the baselines' prices.
+    """Return what the calls of use cases saved against their baselines, at the baselines' prices.
 
     A baseline would have read each call's own input, at its own price in force. It would have written as much as it
     wrote on average where it served at least `min_served` calls of that use case, else as much as the model that
@@ -32,35 +34,36 @@ def priced_counterfactual(
     spread : float
         How far they usually do, in log tokens, where the calls do not tell; 0 trusts the assumption.
     """
-    return sum_of([priced(list(calls), min_served=min_served, spread=spread)])
+    return sum_of([priced(groups, min_served=min_served, spread=spread)])
 
 
-def priced(calls: Sequence[ServedCall], *, min_served: int = MIN_SERVED, spread: float = SPREAD) -> Part:
+def priced(groups: Sequence[ServedCalls], *, min_served: int = MIN_SERVED, spread: float = SPREAD) -> Part:
     """Return the same as a part of a saving."""
-    known = [call for call in calls if call.priced]
+    known = [group.take(group.priced) for group in groups]
     lengths = _own_lengths(known, min_served)
-    would = np.array([_would_usd(call, lengths) for call in known])
-    paid = dollars(known)
+    would = [_would_usd(group, lengths) for group in known]
     # Besides its own saving, a baseline's call that was longer than average raises what all others are priced at.
-    moved = would + np.array(_pulls(known, lengths))
-    baseline, doubt = float(would.sum()), _doubt_usd(known, lengths, min_served, spread)
+    moved = [usd + _pulls(group, lengths) for usd, group in zip(would, known, strict=True)]
+    baseline = math.fsum(float(usd.sum()) for usd in would)
+    paid = math.fsum(float(group.paid_usd.sum()) for group in known)
+    doubt = _doubt_usd(known, lengths, min_served, spread)
 
     def residual(ratio: float) -> Estimate:
-        total = total_of(known, moved - paid - ratio * moved)
+        left = [(1.0 - ratio) * usd - group.paid_usd for usd, group in zip(moved, known, strict=True)]
         assumed = scaled(Estimate(0.0, doubt, _SPREAD_WEIGHT), 1.0 - ratio)
+        total = total_of(known, left)
         return combined([total, assumed], [1.0, 1.0]) if doubt else total
 
-    method = _method(known, lengths)
-    return Part("priced", method, len(known), len(calls) - len(known), baseline, float(paid.sum()), residual)
+    n_known = sum(group.n_calls for group in known)
+    n_unknown = sum(group.n_calls for group in groups) - n_known
+    return Part("priced", _method(known, lengths), n_known, n_unknown, baseline, paid, residual)
 
 
-def _method(known: Sequence[ServedCall], lengths: Lengths) -> str:
+def _method(known: Sequence[ServedCalls], lengths: Lengths) -> str:
     """Say how the lengths of the baseline's answers were had, where they were needed at all."""
-    pairs = {(call.use_case, call.baseline) for call in known if call.model_id != call.baseline}
-    own = sorted(f"{baseline} in {use_case}" for use_case, baseline in pairs if (use_case, baseline) in lengths)
-    borrowed = sorted(
-        f"{baseline} in {use_case}" for use_case, baseline in pairs if (use_case, baseline) not in lengths
-    )
+    needed = [group for group in known if not group.own.all()]
+    own = sorted(f"{each.baseline} in {each.use_case}" for each in needed if each.use_case in lengths)
+    borrowed = sorted(f"{each.baseline} in {each.use_case}" for each in needed if each.use_case not in lengths)
     text = "priced counterfactual: the baseline's price in force times each call's own input"
     if own:
         text += f", plus the baseline's own mean output ({', '.join(own)})"
@@ -69,66 +72,42 @@ def _method(known: Sequence[ServedCall], lengths: Lengths) -> str:
     return text + "; less what was paid"
 
 
-def _own_lengths(known: Sequence[ServedCall], min_served: int) -> Lengths:
-    """Return (use case, baseline) → its own mean output tokens and the number of its calls, where it served enough."""
-    served: dict[tuple[str, str], list[int]] = {}
-    for call in known:
-        if call.model_id == call.baseline and call.output_tokens is not None:
-            served.setdefault((call.use_case, call.baseline), []).append(call.output_tokens)
-    return {key: (sum(n) / len(n), len(n)) for key, n in served.items() if len(n) >= min_served}
+def _own_lengths(known: Sequence[ServedCalls], min_served: int) -> Lengths:
+    """Return use case → its baseline's own mean output tokens and the number of its calls, where it served enough."""
+    served = {group.use_case: group.output_tokens[group.own] for group in known}
+    return {name: (float(n.mean()), n.size) for name, n in served.items() if n.size >= max(min_served, 1)}
 
 
-def _would_usd(call: ServedCall, lengths: Lengths) -> float:
-    if call.model_id == call.baseline:
-        return call.paid_usd or 0.0
-    length = lengths.get((call.use_case, call.baseline), (call.output_tokens, 0))[0]
-    return call.baseline_usd(length) or 0.0
+def _would_usd(group: ServedCalls, lengths: Lengths) -> FloatArray:
+    length = lengths[group.use_case][0] if group.use_case in lengths else group.output_tokens
+    return np.where(group.own, group.paid_usd, group.baseline_usd(length))
 
 
-def _pulls(known: Sequence[ServedCall], lengths: Lengths) -> list[float]:
+def _pulls(group: ServedCalls, lengths: Lengths) -> FloatArray:
     """Return by how many dollars each of the baseline's own calls moves the sum through its average length."""
-    per_token: dict[tuple[str, str], float] = {}
-    for call in known:
-        if call.model_id != call.baseline:
-            key = call.use_case, call.baseline
-            per_token[key] = per_token.get(key, 0.0) + _usd_per_token(call)
-
-    def pull(call: ServedCall) -> float:
-        key = call.use_case, call.baseline
-        if call.model_id != call.baseline or key not in lengths:
-            return 0.0
-        mean, n = lengths[key]
-        return per_token.get(key, 0.0) / n * ((call.output_tokens or 0) - mean)
-
-    return [pull(call) for call in known]
+    if group.use_case not in lengths:
+        return np.zeros(group.n_calls)
+    mean, n = lengths[group.use_case]
+    per_token = float(group.list_usd_per_token[~group.own].sum())
+    return np.where(group.own, per_token / n * (group.output_tokens - mean), 0.0)
 
 
-def _usd_per_token(call: ServedCall) -> float:
-    return call.baseline_price.per_token(call.input_tokens or 0)[2] or 0.0
-
-
-def _doubt_usd(known: Sequence[ServedCall], lengths: Lengths, min_served: int, spread: float) -> float:
+def _doubt_usd(known: Sequence[ServedCalls], lengths: Lengths, min_served: int, spread: float) -> float:
     """Return the standard error of what assumed lengths cost: one length for each baseline, wherever it is assumed."""
-    if spread <= 0.0:
-        return 0.0
-    apart = _spreads(known, min_served, spread)
     by_baseline: dict[str, float] = defaultdict(float)
-    for call in known:
-        if call.model_id != call.baseline and (call.use_case, call.baseline) not in lengths:
-            output = _usd_per_token(call) * (call.output_tokens or 0)
-            by_baseline[call.baseline] += apart[call.use_case] * output
+    for group in known:
+        if spread > 0.0 and group.use_case not in lengths:
+            output = (group.list_usd_per_token * group.output_tokens)[~group.own].sum()
+            by_baseline[group.baseline] += _spread(group, min_served, spread) * float(output)
     return math.sqrt(sum(usd**2 for usd in by_baseline.values()))
 
 
-def _spreads(known: Sequence[ServedCall], min_served: int, spread: float) -> dict[str, float]:
-    """Return use case → standard deviation of log mean output between models, shrunk to the usual one."""
-    outputs: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for call in known:
-        outputs[call.use_case][call.model_id].append(call.output_tokens or 0)
-    found = {}
-    for use_case, by_model in outputs.items():
-        means = [math.log(max(sum(n) / len(n), 1.0)) for n in by_model.values() if len(n) >= min_served]
-        square = len(means) * float(np.var(means)) if len(means) > 1 else 0.0
-        freedom = max(len(means) - 1, 0)
-        found[use_case] = math.sqrt((_SPREAD_WEIGHT * spread**2 + square) / (_SPREAD_WEIGHT + freedom))
-    return found
+def _spread(group: ServedCalls, min_served: int, spread: float) -> float:
+    """Return the standard deviation of log mean output between models, shrunk to the usual one."""
+    n = np.bincount(group.model)
+    total = np.bincount(group.model, weights=group.output_tokens)
+    enough = n >= max(min_served, 1)
+    means = np.log(np.maximum(total[enough] / n[enough], 1.0))
+    square = means.size * float(np.var(means)) if means.size > 1 else 0.0
+    freedom = max(means.size - 1, 0)
+    return math.sqrt((_SPREAD_WEIGHT * spread**2 + square) / (_SPREAD_WEIGHT + freedom))

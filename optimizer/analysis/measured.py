@@ -4,8 +4,7 @@ Both say by how much the baseline's calls cost more than its price list foresaw,
 requests out; whatever the list foresees, it is the lot that makes them right.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +12,14 @@ import numpy as np
 from optimizer.analysis.estimators import Estimate as Judged
 from optimizer.analysis.estimators import LoggedCalls, Options, Predicted, doubly_robust
 from optimizer.analysis.intervals import Estimate, combined, ratio_estimate
-from optimizer.analysis.saved_calls import Part, Saving, ServedCall, dollars, scaled, sum_of, total_of, units
+from optimizer.analysis.saved_calls import Part, Saving, scaled, sum_of, total_of
+from optimizer.analysis.served_calls import ServedCalls
 from optimizer.decision.belief import FloatArray
 
 MIN_HELD_OUT = 20  # sessions, or calls without one, on either side of an experiment
 
 
-def experiment(calls: Iterable[ServedCall], *, min_held_out: int = MIN_HELD_OUT) -> Saving | None:
+def experiment(groups: Sequence[ServedCalls], *, min_held_out: int = MIN_HELD_OUT) -> Saving | None:
     """Return what the optimised calls saved against the held-out ones, which the incumbent served by lot.
 
     Hand in only calls that were drawn (no pins, rules or warm-up): only those were allotted by chance, and only of use
@@ -31,62 +31,57 @@ def experiment(calls: Iterable[ServedCall], *, min_held_out: int = MIN_HELD_OUT)
         Over the optimised calls; None where a use case has fewer than `min_held_out` sessions (or calls without one)
         on either side.
     """
-    by_use_case: dict[str, list[ServedCall]] = defaultdict(list)
-    for call in calls:
-        by_use_case[call.use_case].append(call)
-    parts = [experiment_part(group, min_held_out=min_held_out) for group in by_use_case.values()]
+    parts = [experiment_part(group, min_held_out=min_held_out) for group in groups]
     found = [part for part in parts if part is not None]
     return sum_of(found) if found and len(found) == len(parts) else None
 
 
-def experiment_part(calls: Sequence[ServedCall], *, min_held_out: int = MIN_HELD_OUT) -> Part | None:
+def experiment_part(group: ServedCalls, *, min_held_out: int = MIN_HELD_OUT) -> Part | None:
     """Return one use case's experiment over its optimised calls; None where either side is too small."""
-    known = [call for call in calls if call.paid_usd is not None]
-    foreseen = _foreseen_usd(known)
-    held = np.array([call.held_out for call in known], dtype=np.bool_)
-    held_calls = [call for call in known if call.held_out]
-    rest = [call for call in known if not call.held_out]
-    if min(len(set(units(held_calls))), len(set(units(rest)))) < min_held_out:
+    known = group.take(~np.isnan(group.paid_usd))
+    foreseen, held_out = _foreseen_usd(known), known.draws.held_out
+    held, rest = known.take(held_out), known.take(~held_out)
+    if min(held.n_units, rest.n_units) < min_held_out:
         return None
-    odds = np.array([_odds_of_rest(call) for call in held_calls])
-    missed = odds * (dollars(held_calls) - foreseen[held])
-    more, paid, n = ratio_estimate(missed, odds, units(held_calls)), dollars(rest), len(rest)
-    baseline = float(foreseen[~held].sum()) + n * more.value
+    odds = _odds_of_rest(held)
+    missed = odds * (held.paid_usd - foreseen[held_out])
+    more, n = ratio_estimate(held.by_unit(missed), held.by_unit(odds)), rest.n_calls
+    of_rest, paid = foreseen[~held_out], float(rest.paid_usd.sum())
 
     def residual(ratio: float) -> Estimate:
-        own = total_of(rest, (1.0 - ratio) * foreseen[~held] - paid)
+        own = total_of([rest], [(1.0 - ratio) * of_rest - rest.paid_usd])
         return combined([own, scaled(more, n)], [1.0, 1.0 - ratio])
 
-    return Part("experiment", _EXPERIMENT, n, len(calls) - len(known), baseline, float(paid.sum()), residual)
+    baseline, n_unknown = float(of_rest.sum()) + n * more.value, group.n_calls - known.n_calls
+    return Part("experiment", _EXPERIMENT, n, n_unknown, baseline, paid, residual)
 
 
-def off_policy(calls: Sequence[ServedCall], options: Options | None = None) -> tuple[Part | None, Judged]:
+def off_policy(group: ServedCalls, options: Options | None = None) -> tuple[Part | None, Judged]:
     """Return one use case's saving over drawn calls, where the baseline could be drawn too, and the estimate behind it.
 
-    The part is None where the estimate is refused, which says why. Calls must be in order of time, and sessions begin
-    with their draw.
+    The part is None where the estimate is refused, which says why. Sessions begin with their draw.
     """
-    known = [call for call in calls if call.paid_usd is not None]
-    foreseen, paid = _foreseen_usd(known), dollars(known)
-    logged = _logged(known, paid - foreseen)
-    only_baseline = np.tile([1.0, 0.0], (len(known), 1))
+    known = group.take(~np.isnan(group.paid_usd))
+    foreseen, n = _foreseen_usd(known), known.n_calls
+    logged = _logged(known, known.paid_usd - foreseen)
+    only_baseline = np.tile([1.0, 0.0], (n, 1))
     # The price list is the model, and needs no fitting.
-    nothing = np.zeros((len(known), 2))
-    ahead = Predicted(nothing, np.ones_like(nothing), np.ones(len(known), dtype=np.bool_))
+    nothing = np.zeros((n, 2))
+    ahead = Predicted(nothing, np.ones_like(nothing), np.ones(n, dtype=np.bool_))
     # Not stabilised: long requests cost more than their list price foresees and are drawn by other shares, so draws
     # weighed by their precision would be about short ones.
     found = doubly_robust(logged, only_baseline, replace(options or Options(), stabilised=False), ahead=ahead)
     if found.value is None or found.error is None:
         return None, found
-    n, more = len(known), Estimate(found.value, found.error, found.ess - 1.0)
+    more = Estimate(found.value, found.error, found.ess - 1.0)
 
     def residual(ratio: float) -> Estimate:
-        own = total_of(known, (1.0 - ratio) * foreseen - paid)
+        own = total_of([known], [(1.0 - ratio) * foreseen - known.paid_usd])
         return combined([own, scaled(more, n)], [1.0, 1.0 - ratio])
 
-    baseline = float(foreseen.sum()) + n * found.value
+    baseline, paid = float(foreseen.sum()) + n * found.value, float(known.paid_usd.sum())
     method = _OFF_POLICY.format(ess=found.ess)
-    return Part("off-policy", method, n, len(calls) - n, baseline, float(paid.sum()), residual), found
+    return Part("off-policy", method, n, group.n_calls - n, baseline, paid, residual), found
 
 
 _EXPERIMENT = (
@@ -102,36 +97,31 @@ _OFF_POLICY = (
 )
 
 
-def _odds_of_rest(call: ServedCall) -> float:
-    """Return how many optimised calls a held-out one stands for; 1 where every call had the same chance."""
-    if call.draw is None:
-        return 1.0
-    return (1.0 - call.draw.held_share) / call.draw.held_share
+def _odds_of_rest(held: ServedCalls) -> FloatArray:
+    """Return how many optimised calls each held-out one stands for; 1 where every call had the same chance."""
+    share = np.where(held.draws.known, held.draws.held_share, 0.5)
+    return (1.0 - share) / share
 
 
-def _foreseen_usd(known: Sequence[ServedCall]) -> FloatArray:
+def _foreseen_usd(known: ServedCalls) -> FloatArray:
     """Return the baseline's price for every call's own input and a mean output; 0 for all where that is unknown.
 
     The output is the mean over whoever served, so that it does not hang on who was drawn.
     """
-    outputs = [call.output_tokens for call in known if call.output_tokens is not None]
-    mean = sum(outputs) / len(outputs) if outputs else None
-    found = [call.baseline_usd(mean) for call in known]
-    return np.zeros(len(known)) if None in found else np.array(found, dtype=np.float64)
+    lengths = known.output_tokens[~np.isnan(known.output_tokens)]
+    found = known.baseline_usd(float(lengths.mean())) if lengths.size else np.full(known.n_calls, np.nan)
+    return np.zeros(known.n_calls) if np.isnan(found).any() else found
 
 
-def _logged(calls: Sequence[ServedCall], reward: FloatArray) -> LoggedCalls:
-    draws = [call.draw for call in calls if call.draw is not None]
-    share = np.array([draw.baseline_share for draw in draws])
-    arm = np.array([0 if draw.baseline else 1 for draw in draws], dtype=np.intp)
-    propensity = np.where(arm == 0, share, 1.0 - share)
-    names = {unit: number for number, unit in enumerate(dict.fromkeys(units(calls)))}
+def _logged(calls: ServedCalls, reward: FloatArray) -> LoggedCalls:
+    draws = calls.draws
+    share, arm = draws.baseline_share, np.where(draws.baseline, 0, 1)
     return LoggedCalls(
         arm=arm,
-        propensity=np.where([draw.first for draw in draws], propensity, np.nan),
+        propensity=np.where(draws.first, np.where(arm == 0, share, 1.0 - share), np.nan),
         reward=reward,
-        context=np.zeros(len(calls), dtype=np.intp),
-        unit=np.array([names[unit] for unit in units(calls)], dtype=np.intp),
-        time_s=np.array([draw.at_s for draw in draws]),
+        context=np.zeros(calls.n_calls, dtype=np.intp),
+        unit=np.arange(calls.n_calls) if calls.unit is None else calls.unit,
+        time_s=draws.at_s,
         distribution=np.column_stack([share, 1.0 - share]),
     )

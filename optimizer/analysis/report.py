@@ -2,12 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 
-from optimizer.analysis.accounts import Accounts, BaselinePrices
+from optimizer.analysis.accounts import Accounts, BaselinePrices, read_accounts
 from optimizer.analysis.advice import headlines, next_steps, paces, unrated
 from optimizer.analysis.observed import observed_by_use_case
 from optimizer.analysis.parts import (
@@ -20,7 +21,7 @@ from optimizer.analysis.parts import (
     UseCaseReport,
 )
 from optimizer.catalog import Catalog
-from optimizer.decision.evidence import QUALITY
+from optimizer.decision.evidence import LATENCY, QUALITY, TTFT
 from optimizer.decision.pacing import LimitUse
 from optimizer.domain import JUDGING, NANO_USD
 from optimizer.engine.deciding import headline
@@ -30,12 +31,12 @@ from optimizer.errors import UnknownUseCase
 from optimizer.ledger.alarms import RaisedAlarm, read_alarms
 from optimizer.ledger.calls import recent_calls
 from optimizer.ledger.database import Database
-from optimizer.ledger.draws import draws_between
-from optimizer.ledger.evidence import EvidenceReader
+from optimizer.ledger.evidence import read_evidence
 from optimizer.ledger.health import read_health
 from optimizer.ledger.limits import limit_status, spending_limits
-from optimizer.ledger.outcomes import observed_between, outcomes_between
+from optimizer.ledger.outcomes import observed_between
 from optimizer.ledger.prices import read_prices
+from optimizer.ledger.served import Told, unheard
 from optimizer.ledger.totals import Totals, totals_between
 from optimizer.routes import Route, Routes, effective_routes
 from optimizer.settings import Settings
@@ -55,8 +56,14 @@ def make_report(
     until: datetime | None = None,
     use_case: str | None = None,
     source: str = "settings",
+    told: Told = unheard,
 ) -> Report:
     """Return the report on calls decided in [since, until), of one use case or alias or of all.
+
+    Parameters
+    ----------
+    told : callable
+        Hears how many served calls were read, now and then.
 
     Raises
     ------
@@ -67,12 +74,13 @@ def make_report(
     catalog = catalog.with_prices(read_prices(database))
     start, end = since or BEGINNING, until or END
     routes = effective_routes(settings, catalog, now, source=source)
-    totals = totals_between(database, start, end, use_case=name)
+    prices = BaselinePrices(settings, catalog, routes)
+    with ThreadPoolExecutor(1) as beside:  # the database's own sums take as long again, and leave a core free
+        adding = beside.submit(totals_between, database, start, end, use_case=name)
+        accounts = read_accounts(database, prices, start, end, use_case=name, told=told)
+        totals = adding.result()
     if name is not None and name not in settings.use_cases and not totals:
         raise UnknownUseCase(name, tuple(settings.names))
-    prices = BaselinePrices(settings, catalog, routes)
-    draws = draws_between(database, start, end, use_case=name)
-    accounts = Accounts.of(outcomes_between(database, start, end, use_case=name), prices, draws)
     observed = observed_by_use_case(observed_between(database, start, end, use_case=name))
     alarms = read_alarms(database)
     uses = limit_uses(limit_status(database, spending_limits(settings), now))
@@ -137,13 +145,13 @@ class _Learned:
 def _learned(
     database: Database, routes: Routes, uses: Sequence[LimitUse], now: datetime, alarms: Iterable[RaisedAlarm]
 ) -> _Learned:
-    reader = EvidenceReader(database)
-    reader.refresh()
-    free = make_snapshot(now, routes, reader.rows, alarms=[raised.alarm for raised in alarms])
-    snapshot = replace(free, targets=targets_of(free, reader.rows, uses))
+    rows = read_evidence(database, without=(LATENCY, TTFT))  # most rows, and none of what is said here
+    free = make_snapshot(now, routes, rows, alarms=[raised.alarm for raised in alarms])
+    snapshot = replace(free, targets=targets_of(free, rows, uses))
     n_ratings: Counter[str] = Counter()
-    for key, sums in reader.rows.items():
-        if key.measure == QUALITY + _metric(routes.by_use_case.get(key.use_case)):
+    for key, sums in rows.items():
+        is_rating = key.measure.startswith(QUALITY)
+        if is_rating and key.measure == QUALITY + _metric(routes.by_use_case.get(key.use_case)):
             n_ratings[key.use_case] += sums.n
     lines = {
         name: headline(snapshot, route, snapshot.settle(route, chain_of(route)))
@@ -151,7 +159,7 @@ def _learned(
     }
     limits = tuple(
         LimitReport(o.use.name, o.use.limit_usd, o.use.spent_usd, o.use.ends_at, o.expected_usd, o.held, o.use.use_case)
-        for o in outlooks(snapshot, reader.rows, uses)
+        for o in outlooks(snapshot, rows, uses)
     )
     return _Learned(lines, n_ratings, limits)
 
@@ -167,8 +175,8 @@ def _use_case(
     metric = {name: _metric(route)}
     figures = _figures(totals, metric)
     models = tuple(ModelReport(t.model_id, t.n_calls / figures.n_calls, _figures([t], metric)) for t in totals)
-    latencies = accounts.latencies.get(name)
-    p50, p95 = (float(ms) for ms in np.percentile(latencies, (50, 95))) if latencies else (None, None)
+    latencies = accounts.latencies.get(name, np.empty(0))
+    p50, p95 = (float(ms) for ms in np.percentile(latencies, (50, 95))) if latencies.size else (None, None)
     return UseCaseReport(
         name,
         first_line,
@@ -178,7 +186,7 @@ def _use_case(
         route is not None and route.baseline in accounts.retired,
         figures,
         None if route is None else _asked(route, models),
-        accounts.saving(name),
+        accounts.saving({name}),
         p50,
         p95,
         models,

@@ -1,87 +1,15 @@
-"""What savings are made of: served calls beside their baseline, parts of a saving that add up, and the sum."""
+"""What savings come as: parts that add up, each with its error, and the sum."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.analysis.intervals import Estimate, combined, mean_estimate
+from optimizer.analysis.intervals import Estimate, combined, ratio_estimate
+from optimizer.analysis.served_calls import ServedCalls, sessions_joined
 from optimizer.decision.belief import FloatArray
-from optimizer.domain import Price
 
 MIN_STRATUM = 10  # sessions, or calls without one, from which a use case has an error of its own
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """The draw that settled a call: its own, or its session's.
-
-    Attributes
-    ----------
-    first : bool
-        Whether it was this call that was drawn, rather than an earlier one of its session.
-    baseline, baseline_share : bool, float
-        Whether the baseline was drawn, and how likely that was.
-    held_out, held_share : bool, float
-        Whether it was held out for the incumbent, and how likely that was; 0 where there was no experiment.
-    incumbent : str
-    at_s : float
-        When the call was decided, seconds since the epoch.
-    """
-
-    first: bool
-    baseline: bool
-    baseline_share: float
-    held_out: bool
-    held_share: float
-    incumbent: str
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class ServedCall:
-    """One served call and the baseline it is compared with; None is unknown.
-
-    Attributes
-    ----------
-    use_case, model_id : str
-        What was asked, and who served it.
-    baseline, baseline_price : str, Price
-        Who would have served it, and what that model charged at the time of the call.
-    input_tokens, cached_tokens, output_tokens : int or None
-        Of the served reply; input counts the cached ones too.
-    paid_usd : float or None
-        What the call cost, failed attempts included.
-    session_id : str or None
-        Calls of one session were decided together and resemble each other.
-    held_out : bool
-        Whether the call, or the draw of its session, was kept for the incumbent as an experiment.
-    draw : Draw or None
-        None where something stood above the draw, or it is not known.
-    """
-
-    use_case: str
-    model_id: str
-    baseline: str
-    baseline_price: Price
-    input_tokens: int | None
-    output_tokens: int | None
-    paid_usd: float | None
-    cached_tokens: int = 0
-    session_id: str | None = None
-    held_out: bool = False
-    draw: Draw | None = None
-
-    def baseline_usd(self, output_tokens: float | None) -> float | None:
-        """Return what the baseline would have charged for an output of this length; None where that is unknown."""
-        if self.input_tokens is None or self.output_tokens is None or output_tokens is None:
-            return None
-        return self.baseline_price.cost_usd(self.input_tokens, output_tokens, self.cached_tokens)
-
-    @property
-    def priced(self) -> bool:
-        """Whether both what was paid and what the baseline would charge are known."""
-        return self.paid_usd is not None and self.baseline_usd(0.0) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,50 +97,42 @@ def _together(parts: Iterable[Estimate]) -> Estimate:
     return combined(found, [1.0] * len(found))
 
 
-def total_of(calls: Sequence[ServedCall], values: FloatArray) -> Estimate:
+def total_of(groups: Sequence[ServedCalls], values: Sequence[FloatArray]) -> Estimate:
     """Return the sum of the calls' values, its error taken inside each use case: the mix of use cases is given."""
-    parts = []
-    for group in _strata(calls):
-        clusters = [_unit(i, calls[i]) for i in group]
-        parts.append(scaled(mean_estimate(values[group], clusters), len(group)))
+    parts = [_total([groups[i] for i in stratum], [values[i] for i in stratum]) for stratum in _strata(groups)]
     return combined(parts, [1.0] * len(parts))
 
 
-def _strata(calls: Sequence[ServedCall]) -> list[list[int]]:
-    """Return the positions of the calls by use case, with small ones joined until each has `MIN_STRATUM` units."""
-    by_use_case: dict[str, list[int]] = {}
-    for i, call in enumerate(calls):
-        by_use_case.setdefault(call.use_case, []).append(i)
+def _total(groups: Sequence[ServedCalls], values: Sequence[FloatArray]) -> Estimate:
+    if len(groups) == 1:
+        sums, counts = (groups[0].by_unit(each) for each in (values[0], np.ones(groups[0].n_calls)))
+    else:
+        unit = sessions_joined(groups)
+        sums = np.bincount(unit, np.concatenate(values)).astype(np.float64)
+        counts = np.bincount(unit).astype(np.float64)
+    return scaled(ratio_estimate(sums, counts), sum(group.n_calls for group in groups))
 
-    def size(group: list[int]) -> int:
-        return len({_unit(i, calls[i]) for i in group})
 
+def _strata(groups: Sequence[ServedCalls]) -> list[list[int]]:
+    """Return the positions of the use cases with calls, small ones joined until each has `MIN_STRATUM` units."""
     strata: list[list[int]] = []
-    for group in sorted(by_use_case.values(), key=size):
+
+    def size(stratum: list[int]) -> int:
+        if len(stratum) == 1:
+            return groups[stratum[0]].n_units
+        return int(sessions_joined([groups[i] for i in stratum]).max()) + 1
+
+    for i in sorted((i for i, group in enumerate(groups) if group.n_calls), key=lambda i: groups[i].n_units):
         if strata and size(strata[-1]) < MIN_STRATUM:
-            strata[-1] += group
+            strata[-1].append(i)
         else:
-            strata.append(group)
+            strata.append([i])
     if len(strata) > 1 and size(strata[-1]) < MIN_STRATUM:
         last = strata.pop()
         strata[-1] += last
     return strata
 
 
-def units(calls: Iterable[ServedCall]) -> list[Hashable]:
-    """Return for each call what is independent of all else: its session, or the call itself."""
-    return [_unit(i, call) for i, call in enumerate(calls)]
-
-
-def _unit(position: int, call: ServedCall) -> Hashable:
-    return position if call.session_id is None else call.session_id
-
-
 def scaled(estimate: Estimate, factor: float) -> Estimate:
     """Return an estimate times a number."""
     return Estimate(estimate.value * factor, estimate.error * abs(factor), estimate.freedom)
-
-
-def dollars(calls: Iterable[ServedCall]) -> FloatArray:
-    """Return what calls cost, unknown ones as nothing."""
-    return np.array([call.paid_usd or 0.0 for call in calls])

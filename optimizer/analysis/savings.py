@@ -1,18 +1,23 @@
 """What was saved, by the best method that each use case's calls allow: experiment, off-policy estimate, price list."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from optimizer.analysis.counterfactual import priced, priced_counterfactual
 from optimizer.analysis.estimators import Options
 from optimizer.analysis.measured import experiment, experiment_part, off_policy
-from optimizer.analysis.saved_calls import Draw, Part, Saving, ServedCall, sum_of
+from optimizer.analysis.saved_calls import Part, Saving, sum_of
+from optimizer.analysis.served_calls import Draws, ServedCalls
+from optimizer.decision.belief import BoolArray
 
-__all__ = ["Draw", "Saving", "ServedCall", "experiment", "priced_counterfactual", "saved"]
+__all__ = ["Draws", "Measured", "Saving", "ServedCalls", "experiment", "measured", "priced_counterfactual", "saved"]
+
+Measured = tuple[Part | None, ServedCalls]  # what can be measured of a use case, and the calls left to be priced
 
 
-def saved(calls: Iterable[ServedCall], options: Options | None = None) -> Saving:
-    """Return what calls saved against their baselines; the one definition that every report uses.
+def saved(groups: Sequence[ServedCalls], options: Options | None = None) -> Saving:
+    """Return what calls of use cases saved against their baselines; the one definition that every report uses.
 
     In a use case whose incumbent is the baseline and where a holdout ran, the held-out calls are the measure. Else,
     where the baseline was drawn often enough, it is its draws, by their propensities. What is left, such as pins, the
@@ -23,44 +28,38 @@ def saved(calls: Iterable[ServedCall], options: Options | None = None) -> Saving
     options : Options, optional
         Of the off-policy estimate.
     """
-    parts: list[Part] = []
-    rest: list[ServedCall] = []
-    by_use_case: dict[str, list[ServedCall]] = defaultdict(list)
-    for call in calls:
-        by_use_case[call.use_case].append(call)
-    for group in by_use_case.values():
-        found, left = _measured(group, options)
-        parts += found
-        rest += left
-    if rest or not parts:
-        parts.append(priced(rest))
-    return sum_of(parts)
+    return sum_of_measured([measured(group, options) for group in groups])
 
 
-def _measured(calls: Sequence[ServedCall], options: Options | None) -> tuple[list[Part], list[ServedCall]]:
+def sum_of_measured(found: Sequence[Measured]) -> Saving:
+    """Return the saving of use cases of which it is known what can be measured."""
+    parts = [part for part, _ in found if part is not None]
+    left = [rest for _, rest in found if rest.n_calls]
+    return sum_of([*parts, priced(left)] if left or not parts else parts)
+
+
+def measured(calls: ServedCalls, options: Options | None = None) -> Measured:
     """Return what can be measured of one use case, and the calls that are left to be priced."""
-    part = experiment_part([call for call in calls if _in_experiment(call)])
+    draws = calls.draws
+    in_experiment = draws.known & (draws.held_share > 0.0) & (draws.held_share < 1.0) & draws.for_baseline
+    part = experiment_part(calls.take(in_experiment))
     if part is not None:
-        return [part], [call for call in calls if call.held_out or not _in_experiment(call)]
-    drawn, others = _whole_sessions(calls)
-    if any(call.draw is not None and call.draw.baseline_share < 1.0 for call in drawn):
-        part, _ = off_policy(drawn, options)
-    return ([], list(calls)) if part is None else ([part], others)
+        return part, calls.take(draws.held_out | ~in_experiment)
+    drawn = _whole_sessions(calls)
+    if not (drawn & (draws.baseline_share < 1.0)).any():
+        return None, calls
+    part, _ = off_policy(calls.take(drawn), options)
+    return (None, calls) if part is None else (part, calls.take(~drawn))
 
 
-def _whole_sessions(calls: Sequence[ServedCall]) -> tuple[list[ServedCall], list[ServedCall]]:
-    """Return the calls of known cost whose draw might have been the baseline, and is among them; and all others."""
-    drawn: list[ServedCall] = []
-    others: list[ServedCall] = []
-    begun: set[str] = set()
-    for call in calls:
-        usable = call.draw is not None and call.priced and call.draw.baseline_share > 0.0
-        if usable and call.session_id is not None and call.draw is not None and call.draw.first:
-            begun.add(call.session_id)
-        (drawn if usable and (call.session_id is None or call.session_id in begun) else others).append(call)
-    return drawn, others
-
-
-def _in_experiment(call: ServedCall) -> bool:
-    draw = call.draw
-    return draw is not None and 0.0 < draw.held_share < 1.0 and draw.incumbent == call.baseline
+def _whole_sessions(calls: ServedCalls) -> BoolArray:
+    """Return which calls are of known cost, might have been the baseline's by a draw, and come with that draw."""
+    draws, session = calls.draws, calls.session
+    usable = draws.known & calls.priced & (draws.baseline_share > 0.0)
+    if calls.unit is None:
+        return usable
+    at = np.arange(calls.n_calls)
+    begun = np.full(int(session.max()) + 2, calls.n_calls)
+    heads = usable & draws.first & (session >= 0)
+    np.minimum.at(begun, session[heads], at[heads])
+    return np.asarray(usable & ((session < 0) | (at >= begun[session])))

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 WORTH_TELLING = 20_000  # calls that take a second or more
+READ_IN_SECONDS = 500_000  # calls between two lines about a long reading
 UNLIMITED = 10_000  # columns where nobody looks on: a table is as wide as what it holds
 
 
@@ -85,3 +86,20 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda n: bar.update(task, completed=n)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[Callable[[int], None]]:
+    """Show on stderr how many have been read, where nobody knows how many there are and it takes a while.
+
+    Lends what takes the count so far.
+    """
+    told_at = 0
+
+    def tell(n: int) -> None:
+        nonlocal told_at
+        if n >= told_at + READ_IN_SECONDS:
+            told_at = n
+            click.echo(f"{what}: {n:,}", err=True)
+
+    yield tell

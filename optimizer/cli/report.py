@@ -11,7 +11,7 @@ from optimizer.analysis.report import make_report
 from optimizer.analysis.savings import Saving
 from optimizer.cli.app import App, Verb
 from optimizer.cli.moments import moment_or_age
-from optimizer.cli.output import console, share, short_usd, show_json, show_table
+from optimizer.cli.output import console, reading, share, short_usd, show_json, show_table
 from optimizer.errors import MissingExtra
 from optimizer.ledger.health import WHOLE_GATEWAY
 
@@ -74,7 +74,7 @@ def report_of(app: App, since: datetime | None, until: datetime | None, use_case
     """Return the report on the calls of a period in the app's ledger."""
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be earlier than --until")
-    with app.ledger() as database:
+    with app.ledger() as database, reading("Reading served calls") as told:
         return make_report(
             database,
             app.settings,
@@ -84,6 +84,7 @@ def report_of(app: App, since: datetime | None, until: datetime | None, use_case
             until=until,
             use_case=use_case,
             source=_source(app),
+            told=told,
         )
 
 

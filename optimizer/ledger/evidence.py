@@ -9,26 +9,26 @@ A row whose sums have come back to zero stays until roll-up, for readers to see 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
     Connection,
-    RowMapping,
     cast,
     delete,
     func,
     literal,
     literal_column,
+    not_,
     select,
     text,
     update,
 )
 
 from optimizer.decision.evidence import DAY_S, HOUR_S, EvidenceKey, Sums, added
-from optimizer.ledger.database import Database
+from optimizer.ledger.database import Database, in_batches
 from optimizer.ledger.rows import to_us
 from optimizer.ledger.statements import Statements, insert_into
 from optimizer.ledger.tables import evidence, evidence_state, now_us
@@ -99,14 +99,21 @@ def raise_epoch(connection: Connection) -> None:
     connection.execute(update(evidence_state).values(epoch=evidence_state.c.epoch + 1))
 
 
-def stored_evidence(connection: Connection) -> dict[EvidenceKey, Sums]:
+def read_evidence(database: Database, *, without: Sequence[str] = ()) -> dict[EvidenceKey, Sums]:
+    """Return all rows that mean something, once; `without` those whose measures begin so, such as bins of latency."""
+    with database.reading() as connection:
+        return stored_evidence(connection, without=without)
+
+
+def stored_evidence(connection: Connection, *, without: Sequence[str] = ()) -> dict[EvidenceKey, Sums]:
     """Return all rows that mean something."""
-    rows = connection.execute(select(evidence)).mappings()
-    return {key: sums for key, sums in map(_key_and_sums, rows) if sums != Sums()}
+    left_out = [not_(evidence.c.measure.startswith(name)) for name in without]
+    batches = in_batches(connection, _ROWS.where(*left_out), _BATCH)
+    return {EvidenceKey(*row[:6]): Sums(*row[6:]) for rows in batches for row in rows if any(row[6:])}
 
 
-def _key_and_sums(row: RowMapping) -> tuple[EvidenceKey, Sums]:
-    return EvidenceKey(*(row[name] for name in EvidenceKey._fields)), Sums(row["n"], row["total"], row["square"])
+_BATCH = 10_000
+_ROWS = select(*(evidence.c[name] for name in (*EvidenceKey._fields, *Sums._fields)))
 
 
 class EvidenceReader:
@@ -145,8 +152,8 @@ class EvidenceReader:
 
     def _changes(self, connection: Connection) -> dict[EvidenceKey, Sums]:
         since = self._seen_until_us - int(OVERLAP_S * 1e6)
-        changed = connection.execute(select(evidence).where(evidence.c.changed_at_us >= since)).mappings()
-        return dict(map(_key_and_sums, changed))
+        changed = connection.execute(_ROWS.where(evidence.c.changed_at_us >= since))
+        return {EvidenceKey(*row[:6]): Sums(*row[6:]) for row in changed}
 
     def _with(self, changed: Mapping[EvidenceKey, Sums]) -> dict[EvidenceKey, Sums]:
         rows = dict(self.rows)

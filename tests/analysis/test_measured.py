@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from optimizer.analysis import measured, savings
 from optimizer.analysis.estimators import Options
-from optimizer.analysis.measured import off_policy
-from optimizer.analysis.savings import Draw, ServedCall, experiment, saved
 from optimizer.domain import Price
+from tests.analysis.one_by_one import Draw, ServedCall, in_columns
 
 DEAR = Price(1.0, 10.0)  # dollars per million tokens
 DRAW = Draw(True, baseline=False, baseline_share=0.2, held_out=False, held_share=0.1, incumbent="dear", at_s=0.0)
@@ -20,6 +20,19 @@ HELD = replace(
     held_out=True,
     draw=replace(DRAW, baseline=True, held_out=True),
 )
+
+
+def off_policy(calls, options=None):
+    (group,) = in_columns(calls)
+    return measured.off_policy(group, options)
+
+
+def experiment(calls):
+    return savings.experiment(in_columns(calls))
+
+
+def saved(calls):
+    return savings.saved(in_columns(calls))
 
 
 def test_held_out_calls_are_weighed_by_the_odds_of_their_lot() -> None:

@@ -7,16 +7,26 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from optimizer.analysis.savings import Saving, ServedCall, experiment, priced_counterfactual
+from optimizer.analysis import savings
+from optimizer.analysis.savings import Saving
 from optimizer.domain import NANO_USD, Price
 from optimizer.simulation.traffic import Arrival
 from optimizer.simulation.traits import generator
 from optimizer.simulation.world import World
+from tests.analysis.one_by_one import ServedCall, in_columns
 from tests.simulation.day import a_day
 
 DEAR = Price(1.0, 10.0)  # dollars per million tokens
 CALL = ServedCall("chat", "cheap", "dear", DEAR, input_tokens=1_000, output_tokens=100, paid_usd=0.0005)
 OWN = replace(CALL, model_id="dear", paid_usd=0.003)
+
+
+def priced_counterfactual(calls, **options) -> Saving:
+    return savings.priced_counterfactual(in_columns(calls), **options)
+
+
+def experiment(calls) -> Saving | None:
+    return savings.experiment(in_columns(calls))
 
 
 def test_baseline_is_priced_at_the_output_of_the_served_call_where_it_never_served() -> None:
@@ -152,9 +162,9 @@ def test_priced_limits_cover_what_such_traffic_saves() -> None:
     rng, parts = np.random.default_rng(5), [[] for _ in range(90)]
     for arrival, call in pairs:
         parts[dealt.setdefault(arrival.session_id or arrival.prompt, int(rng.integers(90)))].append(call)
-    savings = [priced_counterfactual(part, min_served=3) for part in parts]
+    found = [priced_counterfactual(part, min_served=3) for part in parts]
     truths = [sum(means[call.use_case] for call in part if call.paid_usd is not None) for part in parts]
-    hits = sum(s.low_usd <= truth <= s.high_usd for s, truth in zip(savings, truths, strict=True))
+    hits = sum(s.low_usd <= truth <= s.high_usd for s, truth in zip(found, truths, strict=True))
     assert hits / 90 >= 0.87
 
 

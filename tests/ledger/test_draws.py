@@ -1,11 +1,11 @@
 """What calls were drawn from, read back without the rest of the decision."""
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from optimizer.engine import Optimizer
-from optimizer.ledger.draws import draws_between
+from optimizer.ledger.draws import draws_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SETTINGS = """
@@ -26,8 +26,11 @@ def test_shares_and_holdout_are_those_that_calls_were_drawn_by(url: str, tmp_pat
         later, other = _calls(opt, "mine", 300), _calls(opt, "other", 5)
         opt.flush()
         stored = {s.call_id: opt.call(s.call_id).selection for s in (*warm, *later, *other)}
-        found = draws_between(opt.database, NOON, NOON + timedelta(hours=1))
-        assert not draws_between(opt.database, NOON, NOON + timedelta(hours=1), use_case="none")
+        digests = {selection.decision.digest for selection in stored.values()}
+        found = dict(draws_of(opt.database, digests))
+        assert dict(draws_of(opt.database, digests, naming={"gpt-4o", "none"})) == found
+        assert not dict(draws_of(opt.database, digests, naming={"gpt-4"}))
+        assert not dict(draws_of(opt.database, {"none"}))
     for selection in stored.values():
         assert found[selection.decision.digest].shares == selection.distribution
         assert found[selection.decision.digest].incumbent == "gpt-4o"
