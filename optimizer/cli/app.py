@@ -90,23 +90,25 @@ def _remember(ctx: click.Context, param: click.Parameter, value: object) -> None
         setattr(ctx.ensure_object(App), str(param.name), value)
 
 
-COMMON = (
-    click.Option(
-        ["--config"],
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Read settings from this YAML file.",
-        callback=_remember,
-        expose_value=False,
-    ),
-    click.Option(
-        ["--database"],
-        metavar="URL",
-        help="The ledger: a database URL.  [default: DATABASE_URL, else optimizer.db here]",
-        callback=_remember,
-        expose_value=False,
-    ),
-)
+def common(database: str = "DATABASE_URL, else optimizer.db here") -> tuple[click.Option, ...]:
+    """Return the options that every verb takes; `database` says in words where the ledger is by default."""
+    return (
+        click.Option(
+            ["--config"],
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Read settings from this YAML file.",
+            callback=_remember,
+            expose_value=False,
+        ),
+        click.Option(
+            ["--database"],
+            metavar="URL",
+            help=f"The ledger: a database URL.  [default: {database}]",
+            callback=_remember,
+            expose_value=False,
+        ),
+    )
 
 
 class Verb(click.Command):
@@ -115,10 +117,12 @@ class Verb(click.Command):
     The common options may stand before a verb or after it; the last one given counts.
     """
 
+    common = common()
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the command's own parameters, the common ones, and help."""
         own = super().get_params(ctx)
-        return [*own[: len(self.params)], *COMMON, *own[len(self.params) :]]
+        return [*own[: len(self.params)], *self.common, *own[len(self.params) :]]
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:
         """Let `-h` ask for help, too."""

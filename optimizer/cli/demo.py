@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from optimizer.cli.app import App, Verb
+from optimizer.cli.app import App, Verb, common
 from optimizer.cli.demo_summary import DayBook, summary
 from optimizer.cli.demo_tables import show_summary
 from optimizer.cli.output import short_usd, show_json
@@ -32,7 +32,13 @@ _TOLD_EVERY = timedelta(minutes=5)
 _LINE_EVERY = timedelta(hours=3)  # where no terminal can show a bar
 
 
-@click.command(cls=Verb, epilog="optimizer demo --seed 7 --database demo.db")
+class DemoVerb(Verb):
+    """The demo, whose ledger is a file of its own."""
+
+    common = common(f"{DEFAULT_FILE} here")
+
+
+@click.command(cls=DemoVerb, epilog="optimizer demo --seed 7 --database demo.db")
 @click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="Which day; the same one every time."
 )
