@@ -18,6 +18,10 @@ Reuse = Literal["cache", "in_flight"]
 Family = Literal["code", "tools", "reasoning", "knowledge", "chat", "writing", "long_context", "instruction"]
 
 NANO_USD = 1_000_000_000
+# More than any window has, any call costs or lasts. Evidence adds up squares: 64 bits hold those of 90,000 such calls.
+MOST_TOKENS = 10_000_000
+MOST_USD = 1_000_000.0
+MOST_MS = 1e9
 JUDGING = "judge"  # the use case under which calls of judges are counted, apart from those that they judge
 DEFAULT_FLOOR = 0.8
 _OF_QUALITY: dict[str, ObjectiveKind] = {"floor": "floor", "average": "average"}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from optimizer.domain import CALLS_QUALITY, Attempt, Candidate, Feedback, RewardRule, Usage
+from optimizer.domain import CALLS_QUALITY, MOST_MS, MOST_USD, Attempt, Candidate, Feedback, RewardRule, Usage
 from optimizer.engine.choosing import candidate_of
 from optimizer.engine.learning import Learner
 from optimizer.engine.outcome import as_usage, checked_amount, checked_rating, checked_word, cost_of
@@ -113,7 +113,7 @@ class Bookkeeping:
         selection = call if isinstance(call, Selection) else self.selected(call)
         candidate = self._who_served(selection, model)
         tokens = as_usage(usage)
-        cost, source = cost_of(candidate, tokens, checked_amount("cost_usd", cost_usd))
+        cost, source = cost_of(candidate, tokens, checked_amount("cost_usd", cost_usd, MOST_USD))
         made = Attempt(
             selection.call_id,
             candidate.model_id,
@@ -123,8 +123,8 @@ class Bookkeeping:
             served=error is None,
             status=status,
             error_kind=checked_word(error),
-            latency_ms=checked_amount("latency_ms", latency_ms),
-            ttft_ms=checked_amount("ttft_ms", ttft_ms),
+            latency_ms=checked_amount("latency_ms", latency_ms, MOST_MS),
+            ttft_ms=checked_amount("ttft_ms", ttft_ms, MOST_MS),
             usage=tokens,
             cost_nano_usd=cost,
             cost_source=source,

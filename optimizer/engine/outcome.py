@@ -1,12 +1,11 @@
 """What came of a call, checked and priced: token counts, money, ratings, each refused by name where it is wrong."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from optimizer.domain import NANO_USD, Candidate, CostSource, Usage
+from optimizer.domain import MOST_TOKENS, NANO_USD, Candidate, CostSource, Usage
 from optimizer.errors import InvalidRating, InvalidRequest
 
 _OPENAI = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens"}
@@ -19,15 +18,25 @@ def as_usage(usage: Usage | Mapping[str, int] | None) -> Usage | None:
     Raises
     ------
     InvalidRequest
-        If a count is negative, no whole number, or of an unknown name; the error names it.
+        If a count is negative, no whole number, absurdly large, or of an unknown name; the error names it.
     """
-    if usage is None or isinstance(usage, Usage):
-        return usage
+    if usage is None:
+        return None
+    if isinstance(usage, Usage):
+        return _bounded(usage)
     given = {_OPENAI.get(name, name): count for name, count in usage.items() if name != "total_tokens"}
     try:
-        return Usage(**given)
+        counts = Usage(**given)
     except ValidationError as error:
         raise refused(error, "usage.") from None
+    return _bounded(counts)
+
+
+def _bounded(counts: Usage) -> Usage:
+    for name, count in counts:
+        if count > MOST_TOKENS:
+            raise InvalidRequest(f"usage.{name}", f"must be at most {MOST_TOKENS:,} tokens")
+    return counts
 
 
 def refused(error: ValidationError, prefix: str = "", names: Mapping[str, str] | None = None) -> InvalidRequest:
@@ -37,10 +46,10 @@ def refused(error: ValidationError, prefix: str = "", names: Mapping[str, str] |
     return InvalidRequest(prefix + (names or {}).get(path, path), str(first["msg"]))
 
 
-def checked_amount(field: str, value: float | None) -> float | None:
-    """Return a finite amount of 0 or more, or None."""
-    if value is not None and not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
-        raise InvalidRequest(field, "must be a finite number, 0 or more")
+def checked_amount(field: str, value: float | None, most: float) -> float | None:
+    """Return an amount from 0 to the most that can be true, or None."""
+    if value is not None and not (isinstance(value, int | float) and 0 <= value <= most):
+        raise InvalidRequest(field, f"must be a number from 0 to {most:,.0f}")
     return value
 
 

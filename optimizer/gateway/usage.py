@@ -1,14 +1,12 @@
 """What a reply says of tokens and dollars, brought to one meaning whichever path it took."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer.domain import Usage
+from optimizer.domain import MOST_TOKENS, MOST_USD, Usage
 
 ANTHROPIC_STYLE = frozenset({"anthropic", "bedrock"})
 GEMINI_STYLE = frozenset({"google", "vertex-ai"})
-MOST_TOKENS = 1_000_000_000  # more is rubbish, and would not fit into the ledger
 
 
 def usage_of(found: object, *, provider: str, translated: bool = True) -> Usage | None:
@@ -64,7 +62,7 @@ def dollars_of(value: object) -> float | None:
         dollars = float(value)
     except OverflowError:
         return None
-    return dollars if math.isfinite(dollars) and dollars >= 0.0 else None
+    return dollars if 0.0 <= dollars <= MOST_USD else None  # more is rubbish, and would not fit into the ledger
 
 
 class _Beside:

@@ -7,7 +7,7 @@ import anyio
 from fastapi import APIRouter, Body, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
-from optimizer.domain import NANO_USD
+from optimizer.domain import MOST_MS, MOST_TOKENS, MOST_USD, NANO_USD
 from optimizer.errors import InvalidRequest
 from optimizer.service import docs
 from optimizer.service.hints import LONGEST, plain
@@ -23,11 +23,8 @@ _DETAILS = (
 router = APIRouter(tags=["decide here, call yourself"])
 Client = Annotated[Caller, Depends(needs("call"))]
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST)]
-# More than any window has; evidence adds up squares, and 64 bits hold those of 90,000 such calls.
-MOST_TOKENS = 10_000_000
-MOST_USD = 1_000_000.0
 Tokens = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
-Milliseconds = Annotated[float, Field(ge=0, le=1e9)]
+Milliseconds = Annotated[float, Field(ge=0, le=MOST_MS)]
 
 
 class SelectBody(BaseModel):

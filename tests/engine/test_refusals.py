@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from optimizer.domain import Usage
 from optimizer.engine import Optimizer
 from optimizer.errors import (
     ContextTooLong,
@@ -180,6 +181,10 @@ def test_unknown_call_is_refused(opened: Open, call_id: str) -> None:
         ({"cost_usd": math.nan}, "cost_usd"),
         ({"error": "the user said: hello"}, "error"),
         ({"error": ""}, "error"),
+        ({"cost_usd": 1e300}, "cost_usd"),
+        ({"latency_ms": 1e12}, "latency_ms"),
+        ({"usage": {"prompt_tokens": 10**18, "completion_tokens": 1}}, "usage.input_tokens"),
+        ({"usage": Usage(input_tokens=1, output_tokens=10**8)}, "usage.output_tokens"),
     ],
 )
 def test_wrong_outcome_is_named(opened: Open, came: dict[str, Any], field: str) -> None:

@@ -123,6 +123,7 @@ def test_the_three_ways_of_counting_agree(fresh: int, cached: int, written: int,
 def test_the_cost_is_what_the_account_pays() -> None:
     assert cost_of({"cost": 0.0042}) == 0.0042
     assert cost_of({"cost": 0}) == 0.0
+    assert cost_of({"cost": 1e300}) is None  # rubbish is unknown, and must not fail the call
 
 
 def test_with_a_key_of_one_s_own_the_provider_s_part_is_added() -> None:
