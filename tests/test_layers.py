@@ -18,7 +18,7 @@ LINES = (
     ("routes",),
     ("calling", "ledger", "gateway", "telemetry"),
     ("catalog", "settings", "decision"),
-    ("domain", "errors", "decided", "selection"),
+    ("domain", "errors", "decided", "selection", "listening"),
 )
 LEVELS = {part: level for level, parts in enumerate(reversed(LINES)) for part in parts}
 NEIGHBOURS = {("cli", "service"), *((a, b) for a in LINES[-1] for b in LINES[-1])}

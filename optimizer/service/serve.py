@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from optimizer.engine import Optimizer
 from optimizer.errors import InvalidRequest, OptimizerError
+from optimizer.listening import listening, origin
 from optimizer.router import Router
 from optimizer.service.app import MAX_IN_FLIGHT, create_app
 from optimizer.service.hangup import Supervisor
@@ -27,7 +28,6 @@ from optimizer.service.metrics import shared_by_workers
 from optimizer.service.security import configured
 from optimizer.settings import Origin
 
-BACKLOG = 1024
 KEEP_ALIVE_S = 75  # longer than clients and proxies keep idle connections, so that they close them, not we
 WORKER_PATIENCE_S = 60  # to start, and to answer its supervisor
 GARBAGE_THRESHOLDS = (10_000, 10, 20)  # Python's own: 700, 10, 10
@@ -76,39 +76,14 @@ def serve(serving: Serving, environ: Mapping[str, str], *, ready: Callable[[str,
     """
     is_open = _checked(serving, environ)
     with listening(serving.host, serving.port) as sock:
-        ready(base_url(sock), is_open)
+        sock.set_inheritable(True)
+        ready(f"{origin(sock)}/v1", is_open)
         config = _config(partial(_application, serving, dict(environ)), serving)
         if serving.workers == 1:
             _run(uvicorn.Server(config), sock)
         else:
             with shared_by_workers(os.environ):
                 _supervise(Supervisor(config, [sock]))
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address.
-
-    Raises
-    ------
-    InvalidRequest
-        If the port is taken or the address is not of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        sock = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        reason = (error.strerror or str(error)).partition(" (while")[0].lower()
-        raise InvalidRequest("port", f"cannot listen on {host}:{port} ({reason}); is it taken? try another") from None
-    # asyncio does so only where a socket names its protocol; without it a reply waits 40 ms for an acknowledgement.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.set_inheritable(True)
-    return sock
-
-
-def base_url(sock: socket.socket) -> str:
-    """Return what an OpenAI client takes as its base URL."""
-    host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
 def is_loopback(host: str) -> bool:

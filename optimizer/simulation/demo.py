@@ -16,12 +16,12 @@ from typing import Any
 from optimizer.engine import Optimizer
 from optimizer.errors import AllCandidatesFailed, DeadlineExceeded, LimitReached, MissingExtra, OptimizerError
 from optimizer.ledger.database import Database
+from optimizer.listening import listening
 from optimizer.router import Reply, Router
 from optimizer.router.attempts import Clocks
 from optimizer.settings import Settings
 from optimizer.simulation.demo_gateway import Answers, Given, at_fake, messages_of, options_of
 from optimizer.simulation.fake_gateway import FakeServer, Script
-from optimizer.simulation.fake_gateway.server import bind
 from optimizer.simulation.raters import Rating
 from optimizer.simulation.timeline import Timeline
 from optimizer.simulation.traffic import Arrival
@@ -124,8 +124,8 @@ class Day:
     @asynccontextmanager
     async def _gateway(self) -> AsyncIterator[str]:
         """Serve the fake gateway, on this very loop, and lend its URL."""
-        with bind("127.0.0.1", 0) as listening:
-            server = FakeServer(Script(time_scale=0.0), listening, answer=self._answers, catalog=self.world.catalog)
+        with listening("127.0.0.1", 0) as sock:
+            server = FakeServer(Script(time_scale=0.0), sock, answer=self._answers, catalog=self.world.catalog)
             async with server.listening():
                 yield server.url
             if server.errors:

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 
 from optimizer.engine import Optimizer
 from optimizer.ledger.calls import StoredCall, recent_calls
+from optimizer.listening import listening, origin
 from optimizer.router import Router
-from optimizer.service.serve import base_url, listening
 from optimizer.simulation.fake_gateway import FakeServer, Script
 from optimizer.simulation.fake_gateway.script import ModelScript
 
@@ -58,7 +58,7 @@ def running(app: FastAPI, router: Router, *, drain_s: int = 5) -> Iterator[Serve
     thread = threading.Thread(target=server.run, args=([sock],), name="service")
     thread.start()
     until(lambda: server.started or not thread.is_alive(), 20)
-    url = base_url(sock)
+    url = f"{origin(sock)}/v1"
 
     def stop() -> None:
         server.should_exit = True

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from optimizer.errors import InvalidRequest, MissingExtra
+from optimizer.errors import MissingExtra
 from optimizer.simulation.fake_gateway import (
     FakeAnswer,
     FakeRequest,
@@ -16,7 +16,6 @@ from optimizer.simulation.fake_gateway import (
     Script,
     running_gateway,
 )
-from optimizer.simulation.fake_gateway.server import bind
 from tests.simulation.fake_calls import MESSAGES, PLAIN, ask, chunks, get, message
 
 BRIEF = httpx.Timeout(10.0, read=0.1)
@@ -184,8 +183,3 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingExtra, match=r"orchestra-optimizer\[service\]"), running_gateway():
         pass
-
-
-def test_an_address_elsewhere_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match=r"cannot listen on 192\.0\.2\.1"):
-        bind("192.0.2.1", 0)

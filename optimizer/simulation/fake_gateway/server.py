@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from optimizer.catalog import Catalog
-from optimizer.errors import InvalidRequest, MissingExtra
+from optimizer.errors import MissingExtra
+from optimizer.listening import BACKLOG, listening, origin
 from optimizer.simulation.fake_gateway.app import application
 from optimizer.simulation.fake_gateway.gateway import FakeGateway
 from optimizer.simulation.fake_gateway.messages import Answerer
@@ -18,7 +19,6 @@ from optimizer.simulation.fake_gateway.script import Script
 _PATIENCE_S = 10.0  # for the thread to start, to end, and to do what it is asked
 _GRACE_S = 1.0  # for requests under way to end, before they are cancelled
 _KEPT_ALIVE_S = 60  # as real gateways do, so that a client's idle connections outlive a pause
-_BACKLOG = 1024
 
 
 class FakeServer(FakeGateway):
@@ -33,20 +33,19 @@ class FakeServer(FakeGateway):
     def __init__(
         self,
         script: Script,
-        listening: socket.socket,
+        sock: socket.socket,
         *,
         seed: int = 0,
         answer: Answerer | None = None,
         catalog: Catalog | None = None,
     ) -> None:
         super().__init__(script, seed=seed, answer=answer, catalog=catalog, clock=time.time)
-        self._socket: socket.socket | None = listening
-        self._address = listening.getsockname()[:2]
+        self._socket: socket.socket | None = sock
+        self._address = sock.getsockname()[:2]
         self._config, self._state = _uvicorn(self)
         self._server: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        host, port = self._address
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.url = origin(sock)
 
     @property
     def portkey_url(self) -> str:
@@ -106,9 +105,9 @@ class FakeServer(FakeGateway):
             asyncio.run_coroutine_threadsafe(action, self._loop).result(_PATIENCE_S)
 
     async def _open(self) -> None:
-        sock = self._socket or bind(*self._address)
+        sock = self._socket or listening(*self._address)
         self._socket = None
-        self._server = await asyncio.get_running_loop().create_server(self._protocol, sock=sock, backlog=_BACKLOG)
+        self._server = await asyncio.get_running_loop().create_server(self._protocol, sock=sock, backlog=BACKLOG)
 
     async def _close(self) -> None:
         if self._server is not None:
@@ -144,29 +143,10 @@ def _uvicorn(gateway: FakeGateway) -> tuple[Any, Any]:
 
 async def _accept_no_more(server: asyncio.Server) -> None:
     """Let those who were accepted just now become connections: a server that is closed leaves their sockets open."""
-    for listening in server.sockets:
-        asyncio.get_running_loop().remove_reader(listening.fileno())
+    for sock in server.sockets:
+        asyncio.get_running_loop().remove_reader(sock.fileno())
     for _ in range(2):
         await asyncio.sleep(0)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address.
-
-    Raises
-    ------
-    InvalidRequest
-        If the port is taken or the address is not of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        reason = (error.strerror or str(error)).partition(" (while")[0].lower()
-        raise InvalidRequest("port", f"cannot listen on {host}:{port} ({reason}); is it taken? try another") from None
-    # asyncio does so only where the socket names its protocol; without it a reply waits 40 ms for an acknowledgement.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
 
 
 @contextmanager
@@ -191,8 +171,8 @@ def running_gateway(
     Exception
         On leaving: whatever the answerer raised.
     """
-    with bind("127.0.0.1", 0) as listening:
-        server = FakeServer(script or Script(), listening, seed=seed, answer=answer, catalog=catalog)
+    with listening("127.0.0.1", 0) as sock:
+        server = FakeServer(script or Script(), sock, seed=seed, answer=answer, catalog=catalog)
         stop, started = asyncio.Event(), threading.Event()
         thread = threading.Thread(target=_serve, args=(server, stop, started.set), name="fake-gateway", daemon=True)
         thread.start()
@@ -216,8 +196,8 @@ def serve_gateway(script: Script, *, host: str, port: int, seed: int, ready: Cal
     MissingExtra
         If uvicorn is not installed.
     """
-    with bind(host, port) as listening:
-        server = FakeServer(script, listening, seed=seed)
+    with listening(host, port) as sock:
+        server = FakeServer(script, sock, seed=seed)
         _serve(server, asyncio.Event(), lambda: ready(server))
 
 
