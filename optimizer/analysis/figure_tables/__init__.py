@@ -11,7 +11,7 @@ try:
     from optimizer.analysis.figure_tables.reading import FigureTables, read_figure_tables
     from optimizer.analysis.figure_tables.saving import money, savings_build_up
     from optimizer.analysis.figure_tables.traffic import latency, share_over_time
-except ImportError as missing:
+except ModuleNotFoundError as missing:
     raise MissingExtra("a figure's table", "analysis") from missing
 
 __all__ = [

@@ -2,25 +2,25 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from optimizer.decision.evidence import DAY_S, HOUR_S, EvidenceKey, Sums
 
-Evidence = Mapping[EvidenceKey, Sums]
-
 # How long a period may be for stretches of each width: at most 90 of them. Evidence keeps hours for a month only.
 _WIDTHS = ((3 * DAY_S, HOUR_S), (15 * DAY_S, 6 * HOUR_S), (90 * DAY_S, DAY_S), (630 * DAY_S, 7 * DAY_S))
 _WIDEST_S = 30 * DAY_S
-_COLUMNS = {
+_COLUMNS: dict[str, Any] = {
     "use_case": pl.String,
+    "segment": pl.String,
     "model": pl.String,
-    "part": pl.String,
+    "measure": pl.String,
     "start_s": pl.Int64,
+    "width_s": pl.Int64,
     "n": pl.Int64,
-    "total": pl.Float64,
-    "square": pl.Float64,
+    "total": pl.Int64,
+    "square": pl.Int64,
 }
 
 
@@ -30,30 +30,32 @@ class Period(NamedTuple):
     since: datetime | None = None
     until: datetime | None = None
 
-    def __contains__(self, start_s: object) -> bool:
-        """Return whether a bucket that begins then counts."""
-        if not isinstance(start_s, int | float):
-            return False
-        after = self.since is None or start_s >= self.since.timestamp()
-        return after and (self.until is None or start_s < self.until.timestamp())
-
 
 ALWAYS = Period()
 
 
-def measured(evidence: Evidence, measure: str, period: Period = ALWAYS) -> pl.DataFrame:
-    """Return a row per use case, model, bucket and `part`: what a measure's name has after `measure` (a bin, a metric).
+def evidence_table(rows: Mapping[EvidenceKey, Sums]) -> pl.DataFrame:
+    """Return evidence as a table, in its own units; a ledger of ten million calls has some million rows of it."""
+    columns = zip(*(key + sums for key, sums in rows.items()), strict=True) if rows else ([] for _ in _COLUMNS)
+    return pl.DataFrame(
+        [pl.Series(name, column, kind) for (name, kind), column in zip(_COLUMNS.items(), columns, strict=True)]
+    )
 
-    Columns `n`, `total` and `square` are the sums over segments, in evidence's own units.
+
+def measured(evidence: pl.DataFrame, measure: str, period: Period = ALWAYS) -> pl.DataFrame:
+    """Return a row per use case, model, bucket and `part`: what a measure's name has after `measure`, such as a bin.
+
+    Columns `n` and `total` are the sums over segments.
     """
-    rows = [
-        (key.use_case, key.model_id, key.measure.removeprefix(measure), key.bucket_start_s, *sums)
-        for key, sums in evidence.items()
-        if key.measure.startswith(measure) and key.bucket_start_s in period
-    ]
-    frame = pl.DataFrame(rows, schema=_COLUMNS, orient="row")
-    found = frame.group_by("use_case", "model", "part", "start_s").agg(pl.col("n", "total", "square").sum())
-    return found.sort("use_case", "model", "part", "start_s")
+    since, until = (None if at is None else at.timestamp() for at in period)
+    found = evidence.filter(
+        pl.col("measure").str.starts_with(measure),
+        pl.lit(value=True) if since is None else pl.col("start_s") >= since,
+        pl.lit(value=True) if until is None else pl.col("start_s") < until,
+    )
+    keys = ["use_case", "model", "part", "start_s", "width_s"]
+    found = found.with_columns(part=pl.col("measure").str.strip_prefix(measure))
+    return found.group_by(keys).agg(pl.col("n", "total").sum()).sort(keys)
 
 
 def width_s(frame: pl.DataFrame) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from optimizer.analysis.figure_tables.buckets import Evidence, moment
-from optimizer.decision.evidence import CALLS, COST, EvidenceKey
+from optimizer.analysis.figure_tables.buckets import Period, measured, moment
+from optimizer.decision.evidence import CALLS, COST
 from optimizer.decision.pacing import CallBucket, LimitUse, calls_until
 from optimizer.decision.windows import Window, WindowKind, window_at
 from optimizer.domain import NANO_USD
@@ -44,7 +44,7 @@ class Paced:
     half_lives: Mapping[str, timedelta]
 
 
-def spend_against_budget(evidence: Evidence, limits: Sequence[Paced], now: datetime, zone: tzinfo) -> pl.DataFrame:
+def spend_against_budget(evidence: pl.DataFrame, limits: Sequence[Paced], now: datetime, zone: tzinfo) -> pl.DataFrame:
     """Return a row per limit, window and moment: dollars since the window began, and the pace that lasts.
 
     `spent_usd` is null in the future, `expected_usd` in the past. `pace_usd` is the limit, shared evenly over the
@@ -55,10 +55,9 @@ def spend_against_budget(evidence: Evidence, limits: Sequence[Paced], now: datet
     return pl.DataFrame(rows, schema=_COLUMNS, orient="row")
 
 
-def _of_limit(evidence: Evidence, paced: Paced, now: datetime, zone: tzinfo) -> Iterator[_Row]:
+def _of_limit(evidence: pl.DataFrame, paced: Paced, now: datetime, zone: tzinfo) -> Iterator[_Row]:
     use = paced.use
-    mine: Evidence = {key: sums for key, sums in evidence.items() if use.use_case in (None, key.use_case)}
-    history = _History.of(mine, now)
+    history = _History.of(evidence if use.use_case is None else evidence.filter(use_case=use.use_case), now)
     if not history.start.size:
         return
     for window in _windows(use, now, zone, since_s=float(history.start[0])):
@@ -87,21 +86,15 @@ class _History:
     by_use_case: Mapping[str, Sequence[CallBucket]]
 
     @classmethod
-    def of(cls, evidence: Evidence, now: datetime) -> "_History":
-        sums: dict[tuple[int, int], list[float]] = {}
-        calls: dict[str, list[CallBucket]] = {}
-        for key, value in evidence.items():
-            if key.bucket_start_s >= now.timestamp():
-                continue
-            bucket = sums.setdefault((key.bucket_start_s, key.bucket_width_s), [0.0, 0.0])
-            if key.measure == COST:
-                bucket[0] += value.total / NANO_USD
-            elif key.measure.startswith(CALLS):
-                bucket[1] += value.n
-                calls.setdefault(key.use_case, []).append(_bucket(key, value.n))
-        known = [(*at, *both) for at, both in sorted(sums.items()) if any(both)]
-        start, width, usd, n = np.array(known, dtype=np.float64).reshape(-1, 4).T
-        return cls(start, width, usd, n, calls)
+    def of(cls, evidence: pl.DataFrame, now: datetime) -> "_History":
+        period = Period(until=now)
+        calls = measured(evidence, CALLS, period)
+        both = [measured(evidence, COST, period).select("start_s", "width_s", usd=pl.col("total") / NANO_USD)]
+        both.append(calls.select("start_s", "width_s", pl.col("n")))
+        sums = pl.concat(both, how="diagonal").group_by("start_s", "width_s").agg(pl.col("usd", "n").sum())
+        sums = sums.filter((pl.col("usd") > 0.0) | (pl.col("n") > 0)).sort("start_s", "width_s")
+        start, width, usd, n = sums.cast(pl.Float64).to_numpy().T
+        return cls(start, width, usd, n, _by_use_case(calls))
 
     def within(self, window: Window, until: datetime) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return when the buckets that begin in a window end, and dollars and calls from its beginning until then."""
@@ -110,8 +103,12 @@ class _History:
         return ends, np.cumsum(self.usd[inside]), np.cumsum(self.n[inside])
 
 
-def _bucket(key: EvidenceKey, n: int) -> CallBucket:
-    return CallBucket(key.bucket_start_s, key.bucket_width_s, n)
+def _by_use_case(calls: pl.DataFrame) -> dict[str, list[CallBucket]]:
+    sums = calls.group_by("use_case", "start_s", "width_s", maintain_order=True).agg(pl.col("n").sum())
+    found: dict[str, list[CallBucket]] = {}
+    for name, start_s, width_s, n in sums.iter_rows():
+        found.setdefault(name, []).append(CallBucket(start_s, width_s, n))
+    return found
 
 
 def _past(history: _History, use: LimitUse, window: Window) -> Iterator[_Row]:

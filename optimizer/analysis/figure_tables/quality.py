@@ -9,7 +9,7 @@ import polars as pl
 
 from optimizer.analysis.dry_run import ALL, DryRun, PolicyResult
 from optimizer.analysis.dry_run_log import COST, QUALITY
-from optimizer.analysis.figure_tables.buckets import Evidence, measured
+from optimizer.analysis.figure_tables.buckets import measured
 from optimizer.analysis.intervals import mean_estimate
 from optimizer.analysis.roles import INCUMBENT, MOST_CHOSEN, OTHER
 from optimizer.decision.credit import call_reward
@@ -34,7 +34,7 @@ _FRONTIER = _POINTS | {"happened": pl.Boolean}
 _CALIBRATION = dict.fromkeys(("expected", "rated", "low", "high"), pl.Float64) | {"calls": pl.Int64}
 
 
-def beliefs(snapshot: Snapshot, evidence: Evidence) -> pl.DataFrame:
+def beliefs(snapshot: Snapshot, evidence: pl.DataFrame) -> pl.DataFrame:
     """Return a row per called use case and candidate, the cheapest first: what the next call would be decided by.
 
     Believed quality with its 95% interval, ratings behind it, expected dollars of a call of the use case's mean

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from optimizer.analysis.accounts import BaselinePrices
-from optimizer.analysis.figure_tables.buckets import Evidence, Period
+from optimizer.analysis.figure_tables.buckets import Period, evidence_table
 from optimizer.analysis.figure_tables.limits import Paced, spend_against_budget
 from optimizer.analysis.figure_tables.quality import beliefs, calibration, frontier_of_models
 from optimizer.analysis.figure_tables.saving import money, savings_build_up
@@ -50,14 +50,17 @@ def read_figure_tables(
     """Return the tables of a report's period and use case; beliefs and limits stand where the report does."""
     catalog = catalog.with_prices(read_prices(database))
     routes = effective_routes(settings, catalog, report.at, source=source)
-    everything = _read(database)
-    evidence = _users(everything, report)
+    reader = EvidenceReader(database)
+    reader.refresh()
+    everything = evidence_table(reader.rows)
+    # Those that the report is on, without judges, whose calls are nobody's.
+    evidence = everything.filter(pl.col("use_case").is_in([part.use_case for part in report.use_cases]))
     period = Period(report.since, report.until)
     prices = BaselinePrices(settings, catalog, routes)
     uses = limit_uses(limit_status(database, spending_limits(settings), report.at))
     alarms = [raised.alarm for raised in read_alarms(database)]
-    free = make_snapshot(report.at, routes, everything, alarms=alarms)
-    snapshot = replace(free, targets=targets_of(free, everything, uses))
+    free = make_snapshot(report.at, routes, reader.rows, alarms=alarms)
+    snapshot = replace(free, targets=targets_of(free, reader.rows, uses))
     believed = beliefs(snapshot, evidence)
     return FigureTables(
         money(report),
@@ -69,18 +72,6 @@ def read_figure_tables(
         believed,
         _calibration(database, settings, report),
     )
-
-
-def _read(database: Database) -> Evidence:
-    reader = EvidenceReader(database)
-    reader.refresh()
-    return reader.rows
-
-
-def _users(evidence: Evidence, report: Report) -> Evidence:
-    """Return the evidence of the use cases that a report is on, without that of judges."""
-    names = {part.use_case for part in report.use_cases}
-    return {key: sums for key, sums in evidence.items() if key.use_case in names}
 
 
 def _paced(report: Report, uses: Iterable[LimitUse], routes: Routes) -> list[Paced]:

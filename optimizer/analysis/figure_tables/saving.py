@@ -5,7 +5,7 @@ from datetime import datetime
 
 import polars as pl
 
-from optimizer.analysis.figure_tables.buckets import ALWAYS, Evidence, Period, at, measured, moment, stretched, width_s
+from optimizer.analysis.figure_tables.buckets import ALWAYS, Period, at, measured, moment, stretched, width_s
 from optimizer.analysis.parts import Report, UseCaseReport
 from optimizer.analysis.savings import Saving
 from optimizer.decision.evidence import CACHED_TOKENS, COST, INPUT_TOKENS, OUTPUT_TOKENS
@@ -49,7 +49,9 @@ def money(report: Report) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_MONEY, orient="row").sort("baseline_usd", descending=True)
 
 
-def savings_build_up(evidence: Evidence, report: Report, price: BaselinePrice, period: Period = ALWAYS) -> pl.DataFrame:
+def savings_build_up(
+    evidence: pl.DataFrame, report: Report, price: BaselinePrice, period: Period = ALWAYS
+) -> pl.DataFrame:
     """Return a row per stretch of time: dollars from the beginning until its end (`at`), and the first row of nothing.
 
     What a baseline would have cost of what others served follows its price list, call by call, scaled so that the last
@@ -73,10 +75,10 @@ def savings_build_up(evidence: Evidence, report: Report, price: BaselinePrice, p
     return _with_times([first, *so_far.iter_rows()], width, report.saving)
 
 
-def _use_case(evidence: Evidence, part: UseCaseReport, price: BaselinePrice, period: Period) -> pl.DataFrame | None:
+def _use_case(evidence: pl.DataFrame, part: UseCaseReport, price: BaselinePrice, period: Period) -> pl.DataFrame | None:
     """Return by bucket: what the baseline served itself, what it would have cost of the rest, and what was paid."""
     saving, baseline = part.saving, part.baseline
-    mine = {key: sums for key, sums in evidence.items() if key.use_case == part.use_case}
+    mine = evidence.filter(use_case=part.use_case)
     cost = measured(mine, COST, period).select(*_CELL, cost_usd=pl.col("total") / NANO_USD)
     if saving is None or baseline is None or not cost["cost_usd"].sum():
         return None
@@ -92,7 +94,7 @@ def _use_case(evidence: Evidence, part: UseCaseReport, price: BaselinePrice, per
     return _scaled(frame, saving)
 
 
-def _tokens(evidence: Evidence, period: Period) -> pl.DataFrame:
+def _tokens(evidence: pl.DataFrame, period: Period) -> pl.DataFrame:
     """Return by model and bucket: calls of known usage, and their tokens."""
     frames = [
         measured(evidence, measure, period).select(*_CELL, pl.col("n").alias(f"n_{name}"), pl.col("total").alias(name))

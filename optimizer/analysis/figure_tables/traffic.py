@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from optimizer.analysis.figure_tables.buckets import ALWAYS, Evidence, Period, at, measured, stretched, width_s
+from optimizer.analysis.figure_tables.buckets import ALWAYS, Period, at, measured, stretched, width_s
 from optimizer.decision.credit import percentile_ms
 from optimizer.decision.evidence import CALLS, LATENCY
 
 _PERCENTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 
 
-def share_over_time(evidence: Evidence, incumbents: Mapping[str, str], period: Period = ALWAYS) -> pl.DataFrame:
+def share_over_time(evidence: pl.DataFrame, incumbents: Mapping[str, str], period: Period = ALWAYS) -> pl.DataFrame:
     """Return a row per use case, stretch of time and model that served then: `calls`, and `share` of the stretch's.
 
     `at` and `until` bound the stretch; `incumbent` says whether the model is the use case's.
@@ -36,7 +36,7 @@ def share_over_time(evidence: Evidence, incumbents: Mapping[str, str], period: P
     )
 
 
-def latency(evidence: Evidence, period: Period = ALWAYS, *, by_use_case: bool = False) -> pl.DataFrame:
+def latency(evidence: pl.DataFrame, period: Period = ALWAYS, *, by_use_case: bool = False) -> pl.DataFrame:
     """Return a row per model that served, by use case where asked: `calls`, `p50_ms`, `p95_ms`, `p99_ms`.
 
     Percentiles are read from bins of evidence and at most 9.1% too high.

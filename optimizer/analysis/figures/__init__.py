@@ -14,7 +14,7 @@ try:
     from optimizer.analysis.figures.rendering import as_png, as_svg
     from optimizer.analysis.figures.style import PALETTE, Chart, Theme
     from optimizer.analysis.figures.traffic import latency, share_over_time
-except ImportError as missing:
+except ModuleNotFoundError as missing:
     raise MissingExtra("a figure", "analysis") from missing
 
 __all__ = [

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from optimizer.analysis.figure_tables import latency, savings_build_up, share_over_time
-from optimizer.analysis.figure_tables.buckets import Period
+from optimizer.analysis.figure_tables.buckets import Period, evidence_table
 from optimizer.analysis.parts import Figures, Report, UseCaseReport
 from optimizer.analysis.savings import Saving
 from optimizer.decision.credit import bin_upper_ms, latency_bin
@@ -38,7 +38,7 @@ def test_shares_are_of_the_hour_over_segments_and_lengths() -> None:
         | _row("new", f"{CALLS}10", 0.75, 1, segment="s1")
         | _row("new", f"{CALLS}10", 1, 5)
     )
-    found = share_over_time(evidence, {"chat": "old"}).rows()
+    found = share_over_time(evidence_table(evidence), {"chat": "old"}).rows()
     assert found == [
         ("chat", "old", MIDNIGHT, MIDNIGHT + HOUR, 3, 0.75, True),
         ("chat", "new", MIDNIGHT, MIDNIGHT + HOUR, 1, 0.25, False),
@@ -48,7 +48,7 @@ def test_shares_are_of_the_hour_over_segments_and_lengths() -> None:
 
 def test_only_buckets_of_the_period_count() -> None:
     evidence = _row("old", f"{CALLS}10", 0, 2) | _row("old", f"{CALLS}10", 2, 1) | _row("old", f"{CALLS}10", 5, 1)
-    found = share_over_time(evidence, {}, Period(MIDNIGHT + HOUR, MIDNIGHT + 5 * HOUR))
+    found = share_over_time(evidence_table(evidence), {}, Period(MIDNIGHT + HOUR, MIDNIGHT + 5 * HOUR))
     assert found["at"].to_list() == [MIDNIGHT + 2 * HOUR]
     assert found["incumbent"].to_list() == [False]
 
@@ -56,22 +56,22 @@ def test_only_buckets_of_the_period_count() -> None:
 @pytest.mark.parametrize(("days", "hours"), [(2, 1), (10, 6), (60, 24), (400, 168), (900, 720)])
 def test_long_periods_have_wider_stretches(days: int, hours: int) -> None:
     evidence = _row("old", f"{CALLS}10", 0, 1) | _row("old", f"{CALLS}10", 24 * days, 1)
-    found = share_over_time(evidence, {})
+    found = share_over_time(evidence_table(evidence), {})
     assert (found["until"] - found["at"]).to_list() == [hours * HOUR] * 2
 
 
 def test_no_evidence_makes_empty_tables() -> None:
-    assert share_over_time({}, {"chat": "old"}).is_empty()
-    assert latency({}).is_empty()
-    assert savings_build_up({}, _report(None), _price).is_empty()
+    assert share_over_time(evidence_table({}), {"chat": "old"}).is_empty()
+    assert latency(evidence_table({})).is_empty()
+    assert savings_build_up(evidence_table({}), _report(None), _price).is_empty()
 
 
 def test_percentiles_are_read_from_bins() -> None:
     fast, slow = (f"{LATENCY}{latency_bin(ms)}" for ms in (100.0, 900.0))
     evidence = _row("old", fast, 0, 90) | _row("old", slow, 1, 10)
     upper = [bin_upper_ms(latency_bin(ms)) for ms in (100.0, 900.0, 900.0)]
-    assert latency(evidence).rows() == [("old", 100, *upper)]
-    assert latency(evidence, by_use_case=True).rows() == [("chat", "old", 100, *upper)]
+    assert latency(evidence_table(evidence)).rows() == [("old", 100, *upper)]
+    assert latency(evidence_table(evidence), by_use_case=True).rows() == [("chat", "old", 100, *upper)]
     assert all(ms <= high <= 1.091 * ms for ms, high in zip((100.0, 900.0, 900.0), upper, strict=True))
 
 
@@ -102,7 +102,7 @@ def test_savings_build_up_to_the_reports_own() -> None:
     evidence = _served("old", 0, 1, 4.0, 400_000)
     evidence |= _served("new", 1, 1, 1.0, 300_000) | _served("new", 2, 2, 2.0, 600_000)
     saving = Saving("", 4, 0, 9.0, 6.0, 13.0, 16.0, 7.0, 9 / 16)
-    found = savings_build_up(evidence, _report(saving), _price)
+    found = savings_build_up(evidence_table(evidence), _report(saving), _price)
     assert found["at"].to_list() == [MIDNIGHT + i * HOUR for i in range(4)]
     assert found["paid_usd"].to_list() == pytest.approx([0.0, 4.0, 5.0, 7.0])
     assert found["baseline_usd"].to_list() == pytest.approx([0.0, 4.0, 8.0, 16.0])
@@ -114,7 +114,9 @@ def test_savings_build_up_to_the_reports_own() -> None:
 
 def test_failed_attempts_are_spread_over_what_was_paid() -> None:
     evidence = _served("new", 0, 1, 1.0, 100_000) | _served("new", 1, 1, 3.0, 300_000)
-    found = savings_build_up(evidence, _report(Saving("", 2, 0, 4.0, None, None, 12.0, 8.0, 1 / 3)), _price)
+    found = savings_build_up(
+        evidence_table(evidence), _report(Saving("", 2, 0, 4.0, None, None, 12.0, 8.0, 1 / 3)), _price
+    )
     assert found["paid_usd"].to_list() == pytest.approx([0.0, 2.0, 8.0])
     assert found["saved_low_usd"].to_list() == [None] * 3
 
@@ -122,11 +124,11 @@ def test_failed_attempts_are_spread_over_what_was_paid() -> None:
 def test_baseline_without_a_price_follows_what_was_paid() -> None:
     evidence = _served("new", 0, 1, 1.0, 100_000) | _served("new", 1, 1, 3.0, 300_000)
     saving = Saving("", 2, 0, 4.0, 3.0, 5.0, 8.0, 4.0, 0.5)
-    found = savings_build_up(evidence, _report(saving), lambda model, at: Price())
+    found = savings_build_up(evidence_table(evidence), _report(saving), lambda model, at: Price())
     assert found["baseline_usd"].to_list() == pytest.approx([0.0, 2.0, 8.0])
     assert found["saved_high_usd"].to_list() == pytest.approx([0.0, 1.0 + 0.25**0.5, 5.0])
 
 
 def test_use_case_without_a_baseline_saves_nothing() -> None:
     evidence = _served("new", 0, 1, 1.0, 100_000)
-    assert savings_build_up(evidence, _report(None, None), _price).is_empty()
+    assert savings_build_up(evidence_table(evidence), _report(None, None), _price).is_empty()

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from optimizer.analysis.figure_tables import Paced, spend_against_budget
+from optimizer.analysis.figure_tables.buckets import evidence_table
 from optimizer.decision.evidence import CALLS, COST, EvidenceKey, Sums
 from optimizer.decision.pacing import LimitUse
 from optimizer.decision.windows import window_at
@@ -30,12 +31,12 @@ def _paced(spent_usd: float, expected_usd: float | None = None, use_case: str | 
 
 
 def _table(evidence: dict, paced: Paced, column: str) -> list:
-    return spend_against_budget(evidence, [paced], NOW, UTC)[column].to_list()
+    return spend_against_budget(evidence_table(evidence), [paced], NOW, UTC)[column].to_list()
 
 
 def test_window_that_ended_is_paced_by_its_own_calls() -> None:
     evidence = _calls(-20, 1, 2.0) | _calls(-10, 3, 4.0)
-    found = spend_against_budget(evidence, [_paced(0.0)], NOW, UTC).filter(window=MIDNIGHT - DAY)
+    found = spend_against_budget(evidence_table(evidence), [_paced(0.0)], NOW, UTC).filter(window=MIDNIGHT - DAY)
     assert found["limit"].unique().to_list() == ["the daily limit"]
     assert found["at"].to_list() == [MIDNIGHT + h * HOUR for h in (-24, -19, -9, 0)]
     assert found["spent_usd"].to_list() == [0.0, 2.0, 6.0, 6.0]
@@ -46,7 +47,7 @@ def test_window_that_ended_is_paced_by_its_own_calls() -> None:
 def test_present_window_ends_at_the_ledgers_own_sum_and_goes_on_to_what_is_expected() -> None:
     # Evidence knows $3; the ledger, with failed attempts, $6. Six calls in the last six hours: one an hour to come.
     evidence = _calls(6, 3, 1.0) | _calls(9, 3, 2.0)
-    found = spend_against_budget(evidence, [_paced(6.0, 9.0)], NOW, UTC)
+    found = spend_against_budget(evidence_table(evidence), [_paced(6.0, 9.0)], NOW, UTC)
     past = found.filter(found["expected_usd"].is_null())
     assert past["at"].to_list() == [MIDNIGHT, MIDNIGHT + 7 * HOUR]
     assert past["spent_usd"].to_list() == [0.0, 2.0]
@@ -75,8 +76,8 @@ def test_seven_days_are_shown() -> None:
 
 
 def test_without_calls_or_limits_the_table_is_empty() -> None:
-    assert spend_against_budget({}, [_paced(0.0)], NOW, UTC).is_empty()
-    assert spend_against_budget(_calls(9, 1, 1.0), [], NOW, UTC).is_empty()
+    assert spend_against_budget(evidence_table({}), [_paced(0.0)], NOW, UTC).is_empty()
+    assert spend_against_budget(evidence_table(_calls(9, 1, 1.0)), [], NOW, UTC).is_empty()
 
 
 def test_later_calls_do_not_count() -> None:
