@@ -8,8 +8,9 @@ import polars as pl
 
 from optimizer.decision.evidence import DAY_S, HOUR_S, EvidenceKey, Sums
 
-# How long a period may be for stretches of each width: at most 90 of them. Evidence keeps hours for a month only.
-_WIDTHS = ((3 * DAY_S, HOUR_S), (15 * DAY_S, 6 * HOUR_S), (90 * DAY_S, DAY_S), (630 * DAY_S, 7 * DAY_S))
+MOST = 90  # stretches of time in a figure
+# Evidence keeps hours for a month only, which 90 stretches of six hours do not reach.
+_WIDTHS = (HOUR_S, 6 * HOUR_S, DAY_S, 7 * DAY_S)
 _WIDEST_S = 30 * DAY_S
 _COLUMNS: dict[str, Any] = {
     "use_case": pl.String,
@@ -58,11 +59,11 @@ def measured(evidence: pl.DataFrame, measure: str, period: Period = ALWAYS) -> p
     return found.group_by(keys).agg(pl.col("n", "total").sum()).sort(keys)
 
 
-def width_s(frame: pl.DataFrame) -> int:
-    """Return how wide stretches of time should be for the buckets of a table: an hour at least."""
+def width_s(frame: pl.DataFrame, most: int = MOST) -> int:
+    """Return how wide stretches of time should be, an hour at least, so that not many more than `most` are needed."""
     starts = frame["start_s"].to_list()
     span = max(starts, default=0) - min(starts, default=0)
-    return next((width for longest, width in _WIDTHS if span < longest), _WIDEST_S)
+    return next((width for width in _WIDTHS if span < most * width), _WIDEST_S)
 
 
 def stretched(frame: pl.DataFrame, width: int) -> pl.DataFrame:

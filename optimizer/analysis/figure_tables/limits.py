@@ -1,5 +1,6 @@
 """The table of spending against limits: window after window, with the pace that lasts and what is expected."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
@@ -15,6 +16,7 @@ from optimizer.decision.windows import Window, WindowKind, window_at
 from optimizer.domain import NANO_USD
 
 _SHOWN: Mapping[WindowKind, int] = {"hour": 24, "day": 7, "month": 2}  # windows, the present one included
+_POINTS: Mapping[WindowKind, int] = {"hour": 12, "day": 48, "month": 120}  # of each window, at most
 _AHEAD = 12  # points until the present window ends
 _DAY = timedelta(days=1)
 _COLUMNS: dict[str, Any] = {
@@ -100,7 +102,14 @@ class _History:
         """Return when the buckets that begin in a window end, and dollars and calls from its beginning until then."""
         inside = (self.start >= window.start.timestamp()) & (self.start < min(window.end, until).timestamp())
         ends = np.minimum((self.start + self.width)[inside], min(window.end, until).timestamp())
-        return ends, np.cumsum(self.usd[inside]), np.cumsum(self.n[inside])
+        kept = _thinned(ends.size, _POINTS[window.kind])
+        return ends[kept], np.cumsum(self.usd[inside])[kept], np.cumsum(self.n[inside])[kept]
+
+
+def _thinned(n: int, most: int) -> np.ndarray:
+    """Return which of n points to keep: the last one, and evenly spread ones before it."""
+    every = max(math.ceil(n / most), 1)
+    return np.arange((n - 1) % every, n, every)
 
 
 def _by_use_case(calls: pl.DataFrame) -> dict[str, list[CallBucket]]:

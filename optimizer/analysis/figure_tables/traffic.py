@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from optimizer.analysis.figure_tables.buckets import ALWAYS, Period, at, measured, stretched, width_s
+from optimizer.analysis.figure_tables.buckets import ALWAYS, MOST, Period, at, measured, stretched, width_s
 from optimizer.decision.credit import percentile_ms
 from optimizer.decision.evidence import CALLS, LATENCY
 
+_MOST_ROWS, _LEAST = 4_000, 12  # rows that a figure can show, and stretches of time that it must
 _PERCENTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 
 
@@ -22,7 +23,7 @@ def share_over_time(evidence: pl.DataFrame, incumbents: Mapping[str, str], perio
         Use case → model.
     """
     calls = measured(evidence, CALLS, period)
-    width = width_s(calls)
+    width = width_s(calls, _most(calls))
     served = stretched(calls, width).group_by("use_case", "start_s", "model").agg(calls=pl.col("n").sum())
     served = served.filter(pl.col("calls") > 0).with_columns(
         share=pl.col("calls") / pl.col("calls").sum().over("use_case", "start_s"),
@@ -34,6 +35,12 @@ def share_over_time(evidence: pl.DataFrame, incumbents: Mapping[str, str], perio
         .with_columns(**times)
         .select("use_case", "model", "at", "until", "calls", "share", "incumbent")
     )
+
+
+def _most(calls: pl.DataFrame) -> int:
+    """Return how many stretches of time there is room for: fewer where many models serve many use cases."""
+    n_series = calls.select("use_case", "model").n_unique()
+    return max(min(MOST, _MOST_ROWS // max(n_series, 1)), _LEAST)
 
 
 def latency(evidence: pl.DataFrame, period: Period = ALWAYS, *, by_use_case: bool = False) -> pl.DataFrame:

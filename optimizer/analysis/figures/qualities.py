@@ -29,6 +29,7 @@ from optimizer.analysis.roles import INCUMBENT, MOST_CHOSEN, OTHER
 
 _BELIEFS = "What is believed of quality, the cheapest model first"
 _CALIBRATION = "Quality as expected, and as rated"
+_FEW = alt.Axis(tickCount=6)
 
 
 def beliefs(frame: pl.DataFrame, *, theme: Theme = "light") -> Chart:
@@ -93,8 +94,8 @@ def calibration(frame: pl.DataFrame, *, theme: Theme = "light") -> Chart:
         return nothing(_CALIBRATION, "no ratings yet", theme)
     domain = _around(frame)
     ends, whole = pl.DataFrame({"expected": domain, "rated": domain}), alt.Scale(domain=domain)
-    x = alt.X("expected:Q", title="expected quality when the model was chosen, 0 to 1", scale=whole)
-    y = alt.Y("rated:Q", title="mean rating, 0 to 1", scale=whole)
+    x = alt.X("expected:Q", title="expected quality when the model was chosen, 0 to 1", scale=whole, axis=_FEW)
+    y = alt.Y("rated:Q", title="mean rating, 0 to 1", scale=whole, axis=_FEW)
     base = alt.Chart(frame)
     told = tooltips(
         ("expected", "expected", ".3f"),

@@ -117,9 +117,10 @@ def reach(frame: pl.DataFrame, columns: Iterable[str]) -> tuple[float, float]:
 
 
 def _config(inks: Inks) -> dict[str, Any]:
-    axis = {"labelColor": inks.quiet, "titleColor": inks.quiet, "titleFontWeight": "normal"}
+    axis: dict[str, Any] = {"labelColor": inks.quiet, "titleColor": inks.quiet, "titleFontWeight": "normal"}
     lines = {"gridColor": inks.line, "domainColor": inks.line, "tickColor": inks.line}
     sizes = {"labelFontSize": _TEXT, "titleFontSize": _TEXT, "labelLimit": 260}
+    axis["labelFlush"] = False  # else the outermost labels are moved inwards, onto their neighbours
     title = {"color": inks.ink, "subtitleColor": inks.quiet, "fontSize": _TITLE, "subtitleFontSize": _TEXT}
     return {
         "background": "transparent",

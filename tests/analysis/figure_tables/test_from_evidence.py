@@ -60,6 +60,14 @@ def test_long_periods_have_wider_stretches(days: int, hours: int) -> None:
     assert (found["until"] - found["at"]).to_list() == [hours * HOUR] * 2
 
 
+def test_many_models_have_wider_stretches() -> None:
+    evidence = {}
+    for model in range(100):
+        evidence |= _row(f"m{model}", f"{CALLS}10", 0, 1) | _row(f"m{model}", f"{CALLS}10", 48, 1)
+    found = share_over_time(evidence_table(evidence), {})
+    assert (found["until"] - found["at"]).unique().to_list() == [6 * HOUR]
+
+
 def test_no_evidence_makes_empty_tables() -> None:
     assert share_over_time(evidence_table({}), {"chat": "old"}).is_empty()
     assert latency(evidence_table({})).is_empty()

@@ -16,11 +16,11 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NOW = MIDNIGHT + 12 * HOUR
 
 
-def _calls(hour: float, n: int, usd: float, use_case: str = "chat") -> dict:
+def _calls(hour: float, n: int, usd: float, use_case: str = "chat", *, width_s: int = 3_600) -> dict:
     start = int((MIDNIGHT + hour * HOUR).timestamp())
     return {
-        EvidenceKey(use_case, "", "old", f"{CALLS}10", start, 3_600): Sums(n),
-        EvidenceKey(use_case, "", "old", COST, start, 3_600): Sums(n, round(usd * NANO_USD)),
+        EvidenceKey(use_case, "", "old", f"{CALLS}10", start, width_s): Sums(n),
+        EvidenceKey(use_case, "", "old", COST, start, width_s): Sums(n, round(usd * NANO_USD)),
     }
 
 
@@ -82,3 +82,12 @@ def test_without_calls_or_limits_the_table_is_empty() -> None:
 
 def test_later_calls_do_not_count() -> None:
     assert max(filter(None, _table(_calls(9, 1, 1.0) | _calls(13, 1, 5.0), _paced(1.0), "spent_usd"))) == 1.0
+
+
+def test_long_windows_are_thinned_and_keep_their_last_point() -> None:
+    evidence = {}
+    for quarter in range(96):
+        evidence |= _calls(-24 + quarter / 4, 1, 0.0625, width_s=900)
+    found = spend_against_budget(evidence_table(evidence), [_paced(0.0)], NOW, UTC).filter(window=MIDNIGHT - DAY)
+    assert found["spent_usd"].to_list() == [0.0, *(0.125 * i for i in range(1, 49))]
+    assert found["at"].to_list()[-1] == MIDNIGHT
