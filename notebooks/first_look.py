@@ -18,9 +18,9 @@
 # %%
 import os
 
+from optimizer.analysis import figures
 from optimizer.analysis.book import find_ledger, in_words, read_book
-from optimizer.analysis.book_tables import beliefs, hours, money, spending
-from optimizer.analysis.figures import beliefs_chart, hours_chart, money_chart
+from optimizer.analysis.book_tables import spending
 
 book = read_book(find_ledger(os.environ))
 
@@ -40,10 +40,10 @@ print(in_words(book))
 # part was paid all the same, the percentage was saved.
 
 # %%
-money_chart(money(book))
+figures.money(book.tables.money)
 
 # %%
-money(book)
+book.tables.money
 
 # %% [markdown]
 # `saved_usd` is what the baseline would have cost on each call, less what was paid. Where a holdout ran or the
@@ -64,12 +64,11 @@ spending(book).head(10)
 # %% [markdown]
 # ## What was chosen?
 #
-# One row per model that ever served, one column per hour. Until enough is known of the incumbent, it serves alone;
-# then cheaper models take over where they are believed good enough. A small share stays on the incumbent for good, as
-# a comparison.
+# Until enough is known of the incumbent, which is orange, it serves alone; then cheaper models take over where they are
+# believed good enough. A small share stays on the incumbent for good, as a comparison.
 
 # %%
-hours_chart(hours(book))
+figures.share_over_time(book.tables.share_over_time)
 
 # %% [markdown]
 # ## Why?
@@ -94,10 +93,10 @@ print(book.example.selection.explain())
 # benchmarks. The cheapest model is on top, so choosing well means staying high up and right of the dashed line.
 
 # %%
-beliefs_chart(beliefs(book))
+figures.beliefs(book.tables.beliefs)
 
 # %%
-beliefs(book).select("use_case", "model", "quality", "low", "high", "ratings", "usd_per_call", "chance", "served")
+book.tables.beliefs.drop("role", "floor")
 
 # %% [markdown]
 # ## What this page cannot tell

@@ -1,4 +1,4 @@
-"""A ledger's book as tables for notebooks, each a polars frame: those of its figures, and what was spent on whom."""
+"""What a ledger's book has beside its figures' tables: what was spent on whom, as a polars frame."""
 
 from optimizer.analysis.book import Book
 from optimizer.errors import MissingExtra
@@ -7,21 +7,6 @@ try:
     import polars as pl
 except ImportError as missing:  # pragma: no cover - the suite installs every extra
     raise MissingExtra("a notebook's tables", "notebooks") from missing
-
-
-def money(book: Book) -> pl.DataFrame:
-    """Return what use cases paid and saved."""
-    return book.tables.money
-
-
-def hours(book: Book) -> pl.DataFrame:
-    """Return who served as time went on."""
-    return book.tables.share_over_time
-
-
-def beliefs(book: Book) -> pl.DataFrame:
-    """Return what the next call would be decided by."""
-    return book.tables.beliefs
 
 
 def spending(book: Book) -> pl.DataFrame:

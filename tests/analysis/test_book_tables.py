@@ -1,4 +1,4 @@
-"""A ledger's book and its tables agree with the ledger, and charts say their units."""
+"""A ledger's book and its tables agree with the ledger and with one another."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 
 from optimizer.analysis.book import LEDGER, Book, find_ledger, in_words, read_book
-from optimizer.analysis.book_tables import beliefs, hours, money, spending
-from optimizer.analysis.figures import beliefs_chart, hours_chart, money_chart
+from optimizer.analysis.book_tables import spending
 from optimizer.analysis.roles import INCUMBENT, MOST_CHOSEN
 from optimizer.errors import LedgerUnavailable
 from optimizer.ledger.schema import open_database
@@ -52,7 +51,7 @@ def test_words_are_the_reports_numbers(book: Book) -> None:
 
 
 def test_money_is_paid_and_saved(book: Book) -> None:
-    found = money(book)
+    found = book.tables.money
     assert found["baseline_usd"].is_sorted(descending=True)
     gap = found["paid_usd"] + found["saved_usd"] - found["baseline_usd"]
     assert gap.abs().max() == pytest.approx(0.0, abs=1e-9)
@@ -66,14 +65,14 @@ def test_spending_sums_to_the_whole(book: Book) -> None:
 
 
 def test_shares_of_an_hour_sum_to_one(book: Book) -> None:
-    found = hours(book)
+    found = book.tables.share_over_time
     assert found["calls"].sum() == book.report.totals.n_served
     sums = found.group_by("use_case", "at").agg(pl.col("share").sum())
     assert (sums["share"] - 1.0).abs().max() == pytest.approx(0.0, abs=1e-9)
 
 
 def test_beliefs_have_every_candidate_cheapest_first(book: Book) -> None:
-    found = beliefs(book)
+    found = book.tables.beliefs
     for (use_case,), part in found.group_by("use_case"):
         route = book.snapshot.routes[str(use_case)]
         assert sorted(part["model"]) == sorted(candidate.model_id for candidate in route.candidates)
@@ -85,15 +84,6 @@ def test_beliefs_have_every_candidate_cheapest_first(book: Book) -> None:
         assert incumbent["model"] == route.incumbent
         assert part["floor"].unique().to_list() == pytest.approx([0.97 * incumbent["quality"]])
         assert (part["role"] == MOST_CHOSEN).sum() <= 1
-
-
-def test_charts_say_their_units(book: Book) -> None:
-    for chart, unit in (
-        (money_chart(money(book)), "US dollars"),
-        (hours_chart(hours(book)), "time (UTC)"),
-        (beliefs_chart(beliefs(book)), "believed quality, 0 to 1"),
-    ):
-        assert unit in chart.to_json()
 
 
 def test_ledger_is_the_one_named_or_this_folders_or_a_demos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,5 +35,3 @@ __all__ = [
     "weights",
     "worth",
 ]
-
-money_chart, beliefs_chart, hours_chart = money, beliefs, share_over_time
