@@ -124,6 +124,10 @@ class NotALedger(LedgerError):
     """The file or database holds something else."""
 
 
+class ExportFailed(OptimizerError):
+    """An export's folder cannot be written; what was written is whole, and the next export goes on from there."""
+
+
 class GatewayError(OptimizerError):
     """An attempt at a call failed; nothing of the prompt, the reply or the provider's own words is kept.
 

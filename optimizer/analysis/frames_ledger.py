@@ -3,9 +3,10 @@
 Whatever is asked is answered from one moment: of Postgres, everything is read in one transaction; of SQLite, a copy.
 """
 
+import json
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,17 +14,33 @@ from typing import Any, Self
 
 from optimizer.decision.evidence import QUALITY_UNIT
 from optimizer.domain import NANO_USD, Candidate
-from optimizer.errors import LedgerUnavailable, MissingExtra
+from optimizer.errors import LedgerUnavailable, MissingExtra, OptimizerError
 from optimizer.ledger.scanning import Scannable, scannable
 from optimizer.ledger.schema import open_database
 
 LEDGER = "ledger"
+COPY = "ledger.db"  # of a SQLite file
 Backend = Any  # of ibis, which has no types
 Table = Any
 
-_UNITS = {
+# What is read of a decision's document, all in one pass.
+_SHAPE = {
+    "incumbent": "VARCHAR",
+    "threshold": "DOUBLE",
+    "standings": [
+        {
+            "candidate": {"model_id": "VARCHAR", "gateway": "VARCHAR"},
+            "exclusion": "VARCHAR",
+            **dict.fromkeys(("expected_quality", "quality_low", "quality_high"), "DOUBLE"),
+            **dict.fromkeys(("expected_cost_usd", "expected_latency_ms", "n_ratings"), "DOUBLE"),
+            "steps": [["VARCHAR"]],
+        }
+    ],
+}
+_NAMES = {
     "nano": f"{NANO_USD}::DOUBLE",
     "quality": f"{QUALITY_UNIT}::DOUBLE",
+    "shape": json.dumps(_SHAPE),
     "gateway": Candidate.model_fields["gateway"].default,  # what a decision's document leaves out
 }
 # SQLite's scanner reads the row's number where a query needs no column, and the ledger's tables have none: hence each
@@ -49,22 +66,17 @@ VIEWS: Mapping[str, str] = {
         FROM {at}.feedback WHERE call_id IS NOT NULL""",
     "standings": """
         WITH documents AS (
-            SELECT digest, CAST(document_json AS JSON) AS document FROM {at}.decisions WHERE digest IS NOT NULL),
+            SELECT digest, from_json(document_json, '{shape}') AS decision FROM {at}.decisions
+            WHERE digest IS NOT NULL),
         each AS (
-            SELECT digest, document->>'$.incumbent' AS incumbent, CAST(document->>'$.threshold' AS DOUBLE) AS threshold,
-                unnest(CAST(document->'$.standings' AS JSON[])) AS standing
+            SELECT digest, decision.incumbent, decision.threshold, unnest(decision.standings) AS standing
             FROM documents)
-        SELECT digest AS decision, standing->>'$.candidate.model_id' AS model,
-            coalesce(standing->>'$.candidate.gateway', '{gateway}') AS gateway,
-            coalesce(CAST(standing->>'$.steps[#-1][1]' AS DOUBLE), 0.0) AS share,
-            standing->>'$.exclusion' AS exclusion, standing->>'$.candidate.model_id' = incumbent AS is_incumbent,
-            CAST(standing->>'$.expected_quality' AS DOUBLE) AS expected_quality,
-            CAST(standing->>'$.quality_low' AS DOUBLE) AS quality_low,
-            CAST(standing->>'$.quality_high' AS DOUBLE) AS quality_high,
-            threshold AS asked_quality,
-            CAST(standing->>'$.expected_cost_usd' AS DOUBLE) AS expected_cost_usd,
-            CAST(standing->>'$.expected_latency_ms' AS DOUBLE) AS expected_latency_ms,
-            coalesce(CAST(standing->>'$.n_ratings' AS DOUBLE), 0.0) AS n_ratings
+        SELECT digest AS decision, standing.candidate.model_id AS model,
+            coalesce(standing.candidate.gateway, '{gateway}') AS gateway,
+            coalesce(CAST(standing.steps[-1][2] AS DOUBLE), 0.0) AS share, standing.exclusion,
+            standing.candidate.model_id = incumbent AS is_incumbent, standing.expected_quality, standing.quality_low,
+            standing.quality_high, threshold AS asked_quality, standing.expected_cost_usd,
+            standing.expected_latency_ms, coalesce(standing.n_ratings, 0.0) AS n_ratings
         FROM each""",
     "evidence": """
         WITH named AS (
@@ -110,6 +122,7 @@ class LedgerTables:
         self.where = where
         self.backend = backend
         self._url = url
+        self._is_sqlite = (folder / COPY).exists()
         self._folder = folder
         self._ends = ends
 
@@ -130,7 +143,7 @@ class LedgerTables:
                 _load_scanner(duck, ledger)
                 _attach(duck, ledger)
                 _define_views(duck, ledger)
-                _begin(duck)
+                _begin(duck, ledger)
             return cls(url, where, duck, folder=folder, ends=ends.pop_all())
 
     def table(self, name: str) -> Table:
@@ -141,11 +154,12 @@ class LedgerTables:
     def refresh(self) -> None:
         """See the ledger as it is now."""
         with _translated(self.where):
-            self.backend.raw_sql("ROLLBACK")
+            if not self._is_sqlite:
+                self.backend.raw_sql("ROLLBACK")
             self.backend.raw_sql(f"DETACH {LEDGER}")
             _, ledger = _found(self._url, self._folder)
             _attach(self.backend, ledger)
-            _begin(self.backend)
+            _begin(self.backend, ledger)
 
     def close(self) -> None:
         """Let go of the ledger."""
@@ -188,19 +202,28 @@ def old_names_allowed() -> Iterator[None]:
 
 
 @contextmanager
-def _translated(where: str) -> Iterator[None]:
+def duckdb_errors(failure: Callable[[str], OptimizerError]) -> Iterator[None]:
+    """Raise what DuckDB refuses as an error of ours, made from the reason, and Ctrl-C as what it is elsewhere."""
     import duckdb
 
     try:
         yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from None
+        raise
     except duckdb.Error as error:
-        raise LedgerUnavailable(f"{where}: DuckDB cannot read it: {str(error).splitlines()[0]}") from None
+        raise failure(str(error).splitlines()[0]) from None
+
+
+def _translated(where: str) -> AbstractContextManager[None]:
+    return duckdb_errors(lambda reason: LedgerUnavailable(f"{where}: DuckDB cannot read it: {reason}"))
 
 
 def _found(url: str, folder: Path) -> tuple[str, Scannable]:
     database = open_database(url, create=False)
     try:
-        return database.where, scannable(database, folder / "ledger.db")
+        return database.where, scannable(database, folder / COPY)
     finally:
         database.close()
 
@@ -232,15 +255,17 @@ def _attach(duck: Backend, ledger: Scannable) -> None:
     duck.raw_sql(f"ATTACH {_text(ledger.address)} AS {LEDGER} (TYPE {kind}, READ_ONLY{secret})")
 
 
-def _begin(duck: Backend) -> None:
+def _begin(duck: Backend, ledger: Scannable) -> None:
+    if ledger.is_sqlite:
+        return  # a copy does not change, and outside of a transaction a query that fails ends nothing
     duck.raw_sql("BEGIN")
     duck.raw_sql("SELECT count(*) FROM prices").fetchall()  # Postgres takes its snapshot at the first look
 
 
 def _define_views(duck: Backend, ledger: Scannable) -> None:
-    duck.raw_sql("CREATE TEMP MACRO usd(nano_usd) AS nano_usd / {nano}".format(**_UNITS))
+    duck.raw_sql("CREATE TEMP MACRO usd(nano_usd) AS nano_usd / {nano}".format(**_NAMES))
     for name, query in VIEWS.items():
-        duck.raw_sql(f"CREATE TEMP VIEW {name} AS {query.format(at=_at(ledger), **_UNITS)}")
+        duck.raw_sql(f"CREATE TEMP VIEW {name} AS {query.format(at=_at(ledger), **_NAMES)}")
 
 
 def _at(ledger: Scannable) -> str:

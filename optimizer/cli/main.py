@@ -15,6 +15,7 @@ from optimizer.cli.calls import explain, rate, select
 from optimizer.cli.config import config
 from optimizer.cli.demo import demo
 from optimizer.cli.evaluate import evaluate
+from optimizer.cli.export import export
 from optimizer.cli.fake_gateway import fake_gateway
 from optimizer.cli.keys import keys
 from optimizer.cli.ledger import db, rebuild, verify
@@ -55,6 +56,7 @@ for command in (
     report,
     savings,
     evaluate,
+    export,
     budgets,
     keys,
     verify,
