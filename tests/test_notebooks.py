@@ -21,6 +21,7 @@ STRICT, LENIENT = (f"import warnings\nwarnings.simplefilter('{how}')" for how in
 ANSWERS = {
     "another_policy": ("1,500 SIMULATED calls", "Clearly cheaper", "What really happened: $", "refuses the others"),
     "first_look": ("'simulated': 'yes'", "Money: 1,500 calls cost $", "Choice: ", "Belief: "),
+    "frontier": ("1,500 SIMULATED calls", "is believed good enough", "candidates are on a frontier", "- chat ("),
 }
 
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -18,7 +18,9 @@ from optimizer.analysis.estimators import (
     LoggedCalls,
     Options,
     Overlap,
+    Predicted,
     doubly_robust,
+    predicted,
     robust_difference,
     supported,
     whole_sessions,
@@ -157,8 +159,9 @@ def dry_run(
     for use_case, mine in groups.items():
         log = make_log(use_case, mine, rules, _new_models(mine, policies))
         happened.append(_happened(log))
+        ahead: dict[str, Predicted] = {}
         for name, policy in policies.items():
-            found[name].append(_judged(name, log, target_of(log, policy, told)))
+            found[name].append(_judged(name, log, target_of(log, policy, told), ahead))
     return DryRun(tuple(happened), tuple(row for rows in found.values() for row in rows), dict(left_out))
 
 
@@ -185,16 +188,24 @@ def _happened(log: UseCaseLog) -> PolicyResult:
     return PolicyResult("what happened", log.use_case, log.logged.n_calls, figures, share)
 
 
-def _judged(name: str, log: UseCaseLog, target: FloatArray) -> PolicyResult:
+def _judged(name: str, log: UseCaseLog, target: FloatArray, ahead: dict[str, Predicted]) -> PolicyResult:
+    """Return one policy's result; `ahead` keeps what is expected of calls, by measure, for all who decide all calls."""
     decided = _decided(log.logged, target)
     calls, target = log.logged.take(decided), target[decided]
     n_undecided = int((~decided).sum())
     if not calls.n_calls:
         none = Figure(refused="nobody that was eligible could serve by this policy")
         return PolicyResult(name, log.use_case, 0, dict.fromkeys(MEASURES, none), {}, None, None, n_undecided)
-    rewards = {measure: log.rewards[measure][decided] for measure in MEASURES}
-    judged = {measure: _estimate(calls, target, measure, reward) for measure, reward in rewards.items()}
-    differences = {measure: _beside(calls, target, reward) for measure, reward in rewards.items()}
+    foreseen = ahead if decided.all() else {}
+    judged: dict[str, Judged | None] = dict.fromkeys(MEASURES)
+    differences: dict[str, Judged | None] = dict.fromkeys(MEASURES)
+    for measure in MEASURES:
+        rewarded = calls.with_rewards(log.rewards[measure][decided])
+        if int(rewarded.rated.sum()) >= _LEAST_KNOWN:
+            if measure not in foreseen:
+                foreseen[measure] = predicted(rewarded, target.shape[1])
+            judged[measure] = _estimate(rewarded, target, measure, foreseen[measure])
+            differences[measure] = robust_difference(rewarded, target, log.shares[decided], ahead=foreseen[measure])
     why_not = _why_not(_unlike(calls, target))
     at = calls.draw
     share = {model: _mean(target[at, i], calls) for i, model in enumerate(log.models) if target[at, i].any()}
@@ -217,18 +228,10 @@ def _decided(calls: LoggedCalls, target: FloatArray) -> np.ndarray[Any, np.dtype
     return found
 
 
-def _estimate(calls: LoggedCalls, target: FloatArray, measure: str, reward: FloatArray) -> Judged | None:
-    if int((~np.isnan(reward)).sum()) < _LEAST_KNOWN:
-        return None
+def _estimate(calls: LoggedCalls, target: FloatArray, measure: str, ahead: Predicted) -> Judged:
     # What a call costs hangs on its length also inside a stratum, and so does who is drawn: weights that follow the
     # draws' precision would make the mean one of other lengths. Quality hardly does.
-    return doubly_robust(calls.with_rewards(reward), target, Options(stabilised=measure == QUALITY))
-
-
-def _beside(calls: LoggedCalls, target: FloatArray, reward: FloatArray) -> Judged | None:
-    if calls.distribution is None or int((~np.isnan(reward)).sum()) < _LEAST_KNOWN:
-        return None
-    return robust_difference(calls.with_rewards(reward), target, calls.distribution)
+    return doubly_robust(calls, target, Options(stabilised=measure == QUALITY), ahead=ahead)
 
 
 def _unlike(calls: LoggedCalls, target: FloatArray) -> float:

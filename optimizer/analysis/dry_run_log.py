@@ -29,6 +29,8 @@ class UseCaseLog:
         Names of the arms: every model that could be drawn or that a policy may choose.
     rewards : mapping of str to ndarray, shape (n_calls,)
         Measure → values, NaN where unknown.
+    shares : ndarray, shape (n_calls, n_models)
+        What each call was drawn from.
     """
 
     use_case: str
@@ -36,6 +38,7 @@ class UseCaseLog:
     stored: tuple[StoredCall, ...]
     logged: LoggedCalls
     rewards: dict[str, FloatArray]
+    shares: FloatArray
 
 
 def sort_out(calls: Iterable[StoredCall]) -> tuple[dict[str, list[StoredCall]], Counter[str]]:
@@ -96,7 +99,7 @@ def make_log(
         distribution=shares,
         features=np.log1p(tokens)[:, None],
     )
-    return UseCaseLog(use_case, models, tuple(calls), logged, rewards)
+    return UseCaseLog(use_case, models, tuple(calls), logged, rewards, shares)
 
 
 def _drawn(calls: Sequence[StoredCall]) -> set[str]:
