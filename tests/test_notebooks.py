@@ -20,6 +20,13 @@ STRICT, LENIENT = (f"import warnings\nwarnings.simplefilter('{how}')" for how in
 # What the first cell must say, whatever the ledger is like.
 ANSWERS = {
     "another_policy": ("1,500 SIMULATED calls", "Clearly cheaper", "What really happened: $", "refuses the others"),
+    "drift_and_incidents": (
+        "1,500 SIMULATED calls",
+        "Drift: ",
+        "portkey, auth",
+        "Who stood in: another gateway",
+        "Bills: ",
+    ),
     "first_look": ("'simulated': 'yes'", "Money: 1,500 calls cost $", "Choice: ", "Belief: "),
     "frontier": ("1,500 SIMULATED calls", "is believed good enough", "candidates are on a frontier", "- chat ("),
 }

@@ -91,8 +91,16 @@ class Watch:
 
     def alarms(self, known: Iterable[Alarm], now_s: int) -> list[Alarm]:
         """Return what is new; what is too old to be looked at is forgotten."""
-        measures = {name: self._buckets(slabs, now_s) for name, slabs in self._slabs.items()}
-        return alarms_in(measures, tuple(self._models), known)
+        return alarms_in(self.measures(now_s), self.models, known)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The model axis of the measures."""
+        return tuple(self._models)
+
+    def measures(self, now_s: int) -> dict[str, Buckets]:
+        """Return the buckets of each measure that drift shows in, by the measure's name."""
+        return {name: self._buckets(slabs, now_s) for name, slabs in self._slabs.items()}
 
     def _name(self, key: EvidenceKey) -> str:
         return QUALITY if key.measure == self._measures[key.use_case] else key.measure

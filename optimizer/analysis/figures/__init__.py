@@ -9,6 +9,7 @@ from optimizer.errors import MissingExtra
 try:
     from optimizer.analysis.figures.dollars import money, savings_build_up, spend_against_budget
     from optimizer.analysis.figures.efficiency import frontier
+    from optimizer.analysis.figures.incidents import ratings_moved, trouble
     from optimizer.analysis.figures.policies import policies_beside, weights, worth
     from optimizer.analysis.figures.qualities import beliefs, calibration
     from optimizer.analysis.figures.rendering import as_png, as_svg
@@ -29,9 +30,11 @@ __all__ = [
     "latency",
     "money",
     "policies_beside",
+    "ratings_moved",
     "savings_build_up",
     "share_over_time",
     "spend_against_budget",
+    "trouble",
     "weights",
     "worth",
 ]
