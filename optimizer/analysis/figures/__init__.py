@@ -7,6 +7,7 @@ what is missing. They need the extra `analysis`.
 from optimizer.errors import MissingExtra
 
 try:
+    from optimizer.analysis.figures.attribution import spent, spent_by_two
     from optimizer.analysis.figures.dollars import money, savings_build_up, spend_against_budget
     from optimizer.analysis.figures.efficiency import frontier
     from optimizer.analysis.figures.incidents import ratings_moved, trouble
@@ -34,6 +35,8 @@ __all__ = [
     "savings_build_up",
     "share_over_time",
     "spend_against_budget",
+    "spent",
+    "spent_by_two",
     "trouble",
     "weights",
     "worth",

@@ -16,18 +16,12 @@ from optimizer.engine.drift import Watch
 from optimizer.ledger.alarms import RaisedAlarm
 from optimizer.ledger.calls import StoredCall
 
-
 _TIME = pl.Datetime("us", "UTC")
 _RATINGS = pl.Schema(
-    {
-        "model": pl.String,
-        "at": _TIME,
-        "until": _TIME,
-        "rated": pl.Int64,
-        "rating": pl.Float64,
-        "low": pl.Float64,
-        "high": pl.Float64,
-    }
+    [
+        *(("model", pl.String()), ("at", _TIME), ("until", _TIME), ("rated", pl.Int64())),
+        *((name, pl.Float64()) for name in ("rating", "low", "high")),
+    ]
 )
 
 
