@@ -29,7 +29,7 @@ ANSWERS = {
     ),
     "first_look": ("'simulated': 'yes'", "Money: 1,500 calls cost $", "Choice: ", "Belief: "),
     "frontier": ("1,500 SIMULATED calls", "is believed good enough", "candidates are on a frontier", "- chat ("),
-    "where_the_money_goes": ("1,500 SIMULATED calls cost $", "For: ", "On behalf of: acme ", "By tag simulated: yes 100%"),
+    "where_the_money_goes": ("1,500 SIMULATED calls cost $", "For: ", "On behalf of: acme ", "By tag simulated: yes"),
 }
 
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -6,13 +6,14 @@ from typing import Any
 
 import polars as pl
 
-from optimizer.analysis.book_tables import INCUMBENT
 from optimizer.analysis.dry_run import ALL
 from optimizer.analysis.dry_run_policy import FIXED
 from optimizer.analysis.figure_tables import beliefs, frontier_of_models, frontier_of_policies
-from optimizer.analysis.figures.qualities import EFFICIENT, efficient
+from optimizer.analysis.figure_tables.buckets import evidence_table
+from optimizer.analysis.figures.efficiency import EFFICIENT, efficient
 from optimizer.analysis.questions.other_policies import run_dry
 from optimizer.analysis.questions.reading import Records, listed
+from optimizer.analysis.roles import INCUMBENT
 from optimizer.engine.snapshot import make_snapshot
 from optimizer.routes import effective_routes
 
@@ -42,7 +43,7 @@ def read_frontier(records: Records) -> Frontier:
     routes = effective_routes(records.settings, records.catalog, records.end)
     rows = records.evidence.rows
     alarms = [raised.alarm for raised in records.alarms]
-    believed = beliefs(make_snapshot(records.end, routes, rows, alarms=alarms), rows)
+    believed = beliefs(make_snapshot(records.end, routes, rows, alarms=alarms), evidence_table(rows))
     # Without a price or a quality, nobody knows where a candidate lies.
     points = frontier_of_models(believed).drop_nulls(["usd_per_call", "quality"])
     panels = [efficient(part) for _, part in points.group_by("use_case", maintain_order=True)]

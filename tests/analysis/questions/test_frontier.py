@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from optimizer.analysis.figures.qualities import EFFICIENT, HAPPENED
+from optimizer.analysis.figures.efficiency import EFFICIENT, HAPPENED
 from optimizer.analysis.questions.frontier import Frontier, in_words, measured, read_frontier
 from optimizer.analysis.questions.reading import Records
 
