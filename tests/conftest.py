@@ -83,5 +83,7 @@ def _clear(url: str) -> None:
     names = ", ".join(name for name in metadata.tables if name != "evidence_state")
     with database.writing() as connection:
         connection.execute(text(f"TRUNCATE {names}"))
-        connection.execute(text("UPDATE evidence_state SET epoch = 1, hours_before_s = 0, days_before_s = 0"))
+        connection.execute(
+            text("UPDATE evidence_state SET epoch = 1, hours_before_s = 0, days_before_s = 0, kept_from_s = 0")
+        )
     database.close()

@@ -20,7 +20,8 @@ _MOST_LINES = 50
 def verify(ctx: click.Context, *, as_json: bool) -> None:
     """Say whether what is learned follows from the calls and ratings, exactly.
 
-    Exits with 1 and shows the differences where it does not; `optimizer rebuild` then mends it. Changes nothing.
+    Exits with 1 and shows the differences where it does not; `optimizer rebuild` then mends it. Changes nothing. Where
+    `retention` has old calls deleted, what those taught is taken as it is.
     """
     app: App = ctx.obj
     with app.ledger() as database:
@@ -68,7 +69,8 @@ def _numbers(sums: tuple[int, ...]) -> str:
 def rebuild(app: App, *, as_json: bool) -> None:
     """Recompute what is learned from the calls and ratings.
 
-    Needed after a use case got another quality metric or other gates. Running processes reload by themselves.
+    Needed after a use case got another quality metric or other gates. Running processes reload by themselves. What
+    calls taught that `retention` has deleted stays as it is.
     """
     with app.ledger() as database:
         n_calls = count_calls(database)

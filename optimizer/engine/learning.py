@@ -22,10 +22,12 @@ from optimizer.engine.segmenters import Segmenters
 from optimizer.engine.snapshot import Snapshot, make_snapshot
 from optimizer.ledger.database import Database
 from optimizer.ledger.evidence import EvidenceReader, roll_up
+from optimizer.ledger.retention import forget_calls
 from optimizer.routes import Route, Routes, effective_routes
 from optimizer.settings import Settings
 
 _ROLL_UP_S = 3_600.0
+_FORGOTTEN = 5_000  # calls that are deleted between two refreshes, at most
 NOBODY: Mapping[str, str] = MappingProxyType({})
 _REPRICE_S = 60.0  # beliefs fade and prices change also where nobody calls
 
@@ -114,6 +116,7 @@ class Learner:
         self._refreshing = threading.Lock()
         self._viewing = threading.Lock()  # for itself, so that nobody who reloads waits for a database that is away
         self._rolled_up_at = clock()
+        self._forgetting = True  # whether calls may be too old: looked at now, and once an hour
         self._pacer = Pacer()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -139,10 +142,18 @@ class Learner:
             if changed or limited or priced or (now - self.view.snapshot.at).total_seconds() >= _REPRICE_S:
                 with self._viewing:
                     self.view = self._view(self.view.settings, self.view.segmenters, self.view)
-            if (now - self._rolled_up_at).total_seconds() > _ROLL_UP_S:
-                self._rolled_up_at = now
-                roll_up(self._database, now)
+            self._tidy(now)
         self._refreshed(now)
+
+    def _tidy(self, now: datetime) -> None:
+        """Roll evidence up once an hour, and delete calls that are too old, some at a time."""
+        retention = self.view.settings.retention
+        if (now - self._rolled_up_at).total_seconds() > _ROLL_UP_S:
+            self._rolled_up_at = now
+            roll_up(self._database, now)
+            self._forgetting = retention is not None
+        if self._forgetting and retention is not None:
+            self._forgetting = forget_calls(self._database, now - retention, most=_FORGOTTEN) == _FORGOTTEN
 
     def reload(self, settings: Settings, segmenters: Segmenters) -> None:
         """Put a view of other settings in place, from the evidence at hand.

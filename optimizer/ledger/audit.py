@@ -1,4 +1,7 @@
-"""Does evidence follow from the ledger? Recompute it from calls, attempts and feedback, compare, or replace it."""
+"""Does evidence follow from the ledger? Recompute it from calls, attempts and feedback, compare, or replace it.
+
+Where old calls are deleted, all of this is about the evidence since then.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -35,8 +38,9 @@ def verify(database: Database, rule_of: RuleOf, *, told: Told = _unheard) -> lis
     were read, now and then.
     """
     with database.reading() as connection:
+        kept_from_s = read_state(connection).kept_from_s
         expected = _expected(connection, rule_of, told)
-        stored = stored_evidence(connection)
+        stored = {key: sums for key, sums in stored_evidence(connection).items() if key.bucket_start_s >= kept_from_s}
     return [
         Difference(key, stored.get(key, Sums()), expected.get(key, Sums()))
         for key in sorted(stored.keys() | expected.keys())
@@ -50,9 +54,9 @@ def rebuild(database: Database, rule_of: RuleOf, *, told: Told = _unheard) -> in
     Writers wait meanwhile, readers do not, and then load everything anew. `told` hears how many calls were read.
     """
     with database.writing() as connection:
-        lock_state(connection, alone=True)
+        kept_from_s = lock_state(connection, alone=True).kept_from_s
         rows = _expected(connection, rule_of, told)
-        replace_evidence(connection, Statements(connection.dialect), rows)
+        replace_evidence(connection, Statements(connection.dialect), rows, from_s=kept_from_s)
     return len(rows)
 
 
@@ -65,7 +69,8 @@ def _expected(connection: Connection, rule_of: RuleOf, told: Told) -> dict[Evide
             call.add_to(tally, rule_of)
         n_read += len(calls_read)
         told(n_read)
-    return added({state.placed(key): sums} for key, sums in tally.sums().items())
+    placed = added({state.placed(key): sums} for key, sums in tally.sums().items())
+    return {key: sums for key, sums in placed.items() if key.bucket_start_s >= state.kept_from_s}
 
 
 def _every_call(connection: Connection) -> Iterator[list[KnownCall]]:

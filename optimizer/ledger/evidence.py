@@ -42,11 +42,12 @@ _ADVISORY_KEY = 0x6F7263_68_02
 
 
 class EvidenceState(NamedTuple):
-    """The one row of `evidence_state`."""
+    """The one row of `evidence_state`: two horizons of widths, and the one of the calls that are kept."""
 
     epoch: int
     hours_before_s: int
     days_before_s: int
+    kept_from_s: int
 
     def placed(self, key: EvidenceKey) -> EvidenceKey:
         """Return the key of the row that covers a fine bucket now."""
@@ -68,8 +69,7 @@ def lock_state(connection: Connection, *, alone: bool = False) -> EvidenceState:
 def read_state(connection: Connection) -> EvidenceState:
     """Return the epoch and the horizons."""
     columns = evidence_state.c
-    row = connection.execute(select(columns.epoch, columns.hours_before_s, columns.days_before_s)).one()
-    return EvidenceState(*row)
+    return EvidenceState(*connection.execute(select(*(columns[name] for name in EvidenceState._fields))).one())
 
 
 def add_differences(
@@ -178,7 +178,7 @@ def roll_up(database: Database, now: datetime) -> int:
         before = lock_state(connection, alone=True)
         hours_before = max(before.hours_before_s, _floor(now_s - FINE_KEPT_S, HOUR_S))
         days_before = max(before.days_before_s, _floor(now_s - HOURS_KEPT_S, DAY_S))
-        if (hours_before, days_before) == before[1:]:
+        if (hours_before, days_before) == (before.hours_before_s, before.days_before_s):
             return 0
         # Straight into days, so that facts which slept for more than a month take one step too.
         moved = _widen(connection, DAY_S, days_before) + _widen(connection, HOUR_S, hours_before)
@@ -211,8 +211,10 @@ def _widen(connection: Connection, width: int, before_s: int) -> int:
     return connection.execute(delete(evidence).where(narrow)).rowcount
 
 
-def replace_evidence(connection: Connection, statements: Statements, rows: Mapping[EvidenceKey, Sums]) -> None:
-    """Put these rows, already in their widths, in the place of all others, and raise the epoch."""
-    connection.execute(delete(evidence))
+def replace_evidence(
+    connection: Connection, statements: Statements, rows: Mapping[EvidenceKey, Sums], *, from_s: int
+) -> None:
+    """Put these rows, already in their widths, in the place of all others of their time, and raise the epoch."""
+    connection.execute(delete(evidence).where(evidence.c.bucket_start_s >= from_s))
     _add_rows(connection, statements, rows)
     raise_epoch(connection)

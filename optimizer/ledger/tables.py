@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, I
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import ColumnElement, literal_column
 
-SCHEMA_REVISION = "0005"  # the newest file in migrations/versions
+SCHEMA_REVISION = "0006"  # the newest file in migrations/versions
 VERSION_TABLE = "ledger_version"  # not alembic's own name: the database may be shared with another application
 
 metadata = MetaData()
@@ -127,6 +127,7 @@ evidence_state = Table(
     Column("epoch", BigInteger, nullable=False),  # raised whenever rows were moved or recomputed
     Column("hours_before_s", BigInteger, nullable=False),
     Column("days_before_s", BigInteger, nullable=False),
+    Column("kept_from_s", BigInteger, nullable=False, server_default="0"),  # evidence before it outlives its calls
 )
 
 sessions = Table(

@@ -33,7 +33,7 @@ class Settings(Section):
     refresh_interval : timedelta
         How long until this process learns from what others have written.
     retention : timedelta or None
-        How long calls are kept; None keeps them.
+        How long calls are kept, with attempts and ratings; what they taught stays. None keeps them.
     journal_dir : str or None
         Where calls and ratings wait while the database is away, relative to the configuration file's folder; default:
         beside a SQLite file, else `optimizer-journal` in the working directory, else in the user's own state.
