@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
 
@@ -48,18 +48,34 @@ def _inline(chart: Chart, about: str) -> str:
 
 
 def table(about: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]], total: Sequence[Cell] = ()) -> str:
-    """Return a table of cells that are markup already; the first one of a row is its name."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in columns)
-    body = "".join(_row(cells) for cells in rows) + (_row(total, "total") if total else "")
+    """Return a table of cells that are markup already; the first one of a row is its name.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Titles; those of columns that hold words end in `<`, and stand on the left.
+    """
+    words = {i for i, name in enumerate(columns, 1) if name.endswith("<")}
+    head = "".join(_titled(name) for name in columns)
+    body = "".join(_row(cells, words) for cells in rows) + (_row(total, words, "total") if total else "")
     return (
         f'<div class="scroll" role="region" aria-label="{escape(about)}" tabindex="0"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def _row(cells: Sequence[Cell], kind: str = "") -> str:
+def _titled(name: str) -> str:
+    kind = ' class="word"' if name.endswith("<") else ""
+    return f'<th scope="col"{kind}>{name.removesuffix("<")}</th>'
+
+
+def _row(cells: Sequence[Cell], words: Collection[int], kind: str = "") -> str:
     first, *rest = cells
-    return f'<tr class="{kind}"><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
+    others = "".join(
+        f'<td class="word">{cell}</td>' if i in words else f"<td>{cell}</td>" for i, cell in enumerate(rest, 2)
+    )
+    start = f'<tr class="{kind}">' if kind else "<tr>"
+    return f'{start}<th scope="row">{first}</th>{others}</tr>'
 
 
 def frame_table(about: str, frame: pl.DataFrame, shown: Mapping[str, tuple[str, Written | None]]) -> str:

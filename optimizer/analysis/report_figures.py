@@ -75,7 +75,7 @@ def shares(tables: FigureTables) -> str:
         "use_case": ("use case", None),
         "at": ("from (UTC)", None),
         "calls": ("calls", count),
-        "served": ("served by", None),
+        "served": ("served by<", None),
     }
     return figure(figures.share_over_time(frame), about, frame_table(about, rows, shown))
 
@@ -93,8 +93,8 @@ def beliefs(tables: FigureTables) -> str:
         return ""
     shown = {
         "use_case": ("use case", None),
-        "model": ("model", None),
-        "role": ("role", None),
+        "model": ("model<", None),
+        "role": ("role<", None),
         "quality": ("believed quality", three),
         "low": ("95% from", three),
         "high": ("to", three),

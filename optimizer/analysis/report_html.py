@@ -56,6 +56,7 @@ p, li { max-width: 50rem; } .quiet { color: var(--quiet); }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child, .word { text-align: left; } tr.total { font-weight: 600; }
 figure { margin: 1.2rem 0; } svg { max-width: 100%; height: auto; display: block; overflow: visible; }
+@media (max-width: 40rem) { figure { overflow-x: auto; } svg { min-width: 36rem; } }
 summary { color: var(--quiet); cursor: pointer; } details .scroll { max-height: 24rem; overflow-y: auto; }
 """
 )
@@ -76,7 +77,7 @@ def _lines(lines: Iterable[str], title: str = "") -> str:
 def _saved(report: Report, found: dict[str, Any], tables: FigureTables) -> str:
     if not report.use_cases:
         return ""
-    columns = ("use case", "calls", "cost", "saved", "95% from", "to", "of the baseline", "baseline", "method")
+    columns = ("use case", "calls", "cost", "saved", "95% from", "to", "of the baseline", "baseline<", "method<")
     rows = [
         _money(part.use_case, found, f"use_cases.{i}", f"use_cases.{i}.n_calls", part)
         for i, part in enumerate(report.use_cases)
