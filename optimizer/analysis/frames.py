@@ -71,9 +71,9 @@ class Frames:
     def on(cls, backend: Backend, folder: str | Path) -> Self:
         """Return the frames of an export, on an ibis backend of yours, such as `ibis.pyspark.connect(session)`.
 
-        `close` leaves the backend open.
+        The folder may be whatever the backend reads, such as `s3a://bucket/folder`. `close` leaves the backend open.
         """
-        return cls(ExportedTables(backend, Path(folder)))
+        return cls(ExportedTables(backend, folder))
 
     def refresh(self) -> None:
         """See the ledger as it is now; also what to do after a question that failed, which ends the transaction."""

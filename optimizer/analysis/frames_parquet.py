@@ -11,20 +11,20 @@ from optimizer.errors import LedgerUnavailable
 
 
 class ExportedTables:
-    """The stored tables of a folder that `optimizer export` wrote.
+    """The stored tables of a folder that `optimizer export` wrote, here or, as `s3a://bucket/folder`, elsewhere.
 
     Raises
     ------
     LedgerUnavailable
-        If the folder holds none.
+        If the folder is here and holds none.
     """
 
-    def __init__(self, backend: Backend, folder: Path) -> None:
-        if not any((folder / table).is_dir() for table in STORED):
-            raise LedgerUnavailable(f"{folder} holds no export; `optimizer export {folder}` writes one")
+    def __init__(self, backend: Backend, folder: str | Path) -> None:
         self.where = str(folder)
         self.backend = backend
-        self._folder = folder
+        self._here = None if "://" in self.where else Path(folder)
+        if self._here is not None and not any((self._here / table).is_dir() for table in STORED):
+            raise LedgerUnavailable(f"{folder} holds no export; `optimizer export {folder}` writes one")
         self._ends = ExitStack()
 
     @classmethod
@@ -38,14 +38,15 @@ class ExportedTables:
 
     def table(self, name: str) -> Table:
         """Return a stored table; a decision's standings stand in the files of every day that it served on."""
-        if not (self._folder / name).is_dir():
-            raise LedgerUnavailable(f"{self.where} holds no {name}; `optimizer export {self.where}` writes them")
         files = "*/*.parquet" if name in BY_DAY else "*.parquet"
-        if not any((self._folder / name).glob(files)):
+        if self._here is not None and not (self._here / name).is_dir():
+            raise LedgerUnavailable(f"{self.where} holds no {name}; `optimizer export {self.where}` writes them")
+        if self._here is not None and not any((self._here / name).glob(files)):
             return _empty(name)
         with old_names_allowed():
-            found = self.backend.read_parquet(str(self._folder / name / files))
-        found = found.select(*(column.name for column in STORED[name]))
+            found = self.backend.read_parquet(f"{self.where}/{name}/{files}")
+        types = {column.name: column.type for column in STORED[name]}
+        found = found.select(*types).cast(types)  # some engines forget that times are UTC
         return found.distinct() if name == "standings" else found
 
     def refresh(self) -> None:
