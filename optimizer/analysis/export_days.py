@@ -17,7 +17,8 @@ NOTE = "ledger"  # by this key
 # later one, or, of the same moment, to one of another value.
 _DAYS = """
     CREATE OR REPLACE TEMP TABLE day_of_call AS
-    SELECT * FROM (SELECT call_id, CAST(decided_at AS DATE) AS day FROM calls) WHERE {condition}"""
+    SELECT * FROM (SELECT call_id, CAST(decided_at AS DATE) AS day FROM calls)
+    WHERE day >= (SELECT max(day) FROM kept_from) AND {condition}"""
 _OF_CALLS = "SELECT day, count(*), min(call_id), max(call_id) FROM day_of_call GROUP BY day ORDER BY day"
 _OF = {
     "attempts": """
@@ -53,7 +54,10 @@ class Fingerprint:
 
 
 def fingerprints(duck: Backend, days: Days, tables: Sequence[str]) -> dict[str, dict[date, Fingerprint]]:
-    """Return table → day with calls → its fingerprint, in order of time; leave each call's day as `day_of_call`."""
+    """Return table → day with calls → its fingerprint, in order of time; leave each call's day as `day_of_call`.
+
+    Days of which calls are no longer kept are left out, also where not all of their calls are deleted yet.
+    """
     duck.raw_sql(_DAYS.format(condition=days.condition))
     calls = _counted(duck, _OF_CALLS)
     return {

@@ -23,6 +23,10 @@ COPY = "ledger.db"  # of a SQLite file
 Backend = Any  # of ibis, which has no types
 Table = Any
 
+# The first day of which calls are kept; those of earlier days are being deleted, or gone.
+_KEPT_FROM = """
+    CREATE TEMP VIEW kept_from AS
+    SELECT CAST(make_timestamptz(kept_from_s * 1000000) AS DATE) AS day FROM {at}.evidence_state WHERE id IS NOT NULL"""
 # What is read of a decision's document, all in one pass.
 _SHAPE = {
     "incumbent": "VARCHAR",
@@ -263,9 +267,11 @@ def _begin(duck: Backend, ledger: Scannable) -> None:
 
 
 def _define_views(duck: Backend, ledger: Scannable) -> None:
+    at = _at(ledger)
+    duck.raw_sql(_KEPT_FROM.format(at=at))
     duck.raw_sql("CREATE TEMP MACRO usd(nano_usd) AS nano_usd / {nano}".format(**_NAMES))
     for name, query in VIEWS.items():
-        duck.raw_sql(f"CREATE TEMP VIEW {name} AS {query.format(at=_at(ledger), **_NAMES)}")
+        duck.raw_sql(f"CREATE TEMP VIEW {name} AS {query.format(at=at, **_NAMES)}")
 
 
 def _at(ledger: Scannable) -> str:

@@ -11,9 +11,10 @@ from optimizer.analysis.export import Exported, Wanted, open_export
 from optimizer.analysis.frames import Frames
 from optimizer.analysis.frames_columns import BY_DAY, COLUMNS, STORED
 from optimizer.errors import ExportFailed, LedgerUnavailable
+from optimizer.ledger.retention import forget_calls
 from optimizer.ledger.schema import open_database
 from optimizer.ledger.writer import Writer
-from tests.analysis.small_ledger import fill, going_on
+from tests.analysis.small_ledger import DAY, fill, going_on
 from tests.ledger.factory import NOON, make_rating, rule_of
 
 ALL = Wanted()
@@ -78,6 +79,19 @@ def test_a_late_rating_changes_the_file_of_its_calls_day_alone(filled: str, fold
     assert written.days == DAYS[:1]
     assert _changed(before, folder) == {f"feedback/day={FIRST}/part-0.parquet"}
     _assert_same(filled, folder)
+
+
+def test_days_that_are_no_longer_kept_stay_in_the_folder(filled: str, folder: Path) -> None:
+    """Calls `b` and `c` are of the second day, of which only one is deleted as yet."""
+    _export(filled, folder)
+    before = _files(folder)
+    database = open_database(filled)
+    assert forget_calls(database, NOON + 2 * DAY, most=2) == 2
+    database.close()
+    assert _export(filled, folder, Wanted(force=True)).days == DAYS[2:]
+    assert _changed(before, folder) == {f"{table}/day={DAYS[2]}/part-0.parquet" for table in BY_DAY}
+    with Frames.open(folder) as frames:
+        assert sorted(frames.calls.to_polars()["call_id"]) == ["a", "b", "c", "lost", "open"]
 
 
 def test_force_writes_every_day(filled: str, folder: Path) -> None:
