@@ -20,9 +20,11 @@ import os
 
 from optimizer.analysis import figures
 from optimizer.analysis.book import find_ledger, in_words, read_book
-from optimizer.analysis.book_tables import spending
+from optimizer.analysis.frames import Frames
+from optimizer.analysis.questions.spending import attributed
 
-book = read_book(find_ledger(os.environ))
+ledger = find_ledger(os.environ)
+book = read_book(ledger)
 
 print(
     f"{book.where}, until {book.at:%Y-%m-%d %H:%M} UTC; tags of its calls: {dict(book.example.selection.request.tags)}"
@@ -59,7 +61,9 @@ print(book.report.saving.method)
 # The dearest pairs of use case and model, for whoever wants to spend less still:
 
 # %%
-spending(book).head(10)
+with Frames.open(ledger) as frames:
+    dearest = attributed(frames, "use_case", "model").head(10)
+dearest
 
 # %% [markdown]
 # ## What was chosen?
