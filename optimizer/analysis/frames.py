@@ -3,13 +3,15 @@
 What the columns mean stands in `frames_columns.py`; ready questions to them are in `frames_questions.py`.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol, Self
 
 from optimizer.analysis.frames_columns import COLUMNS
-from optimizer.analysis.frames_ledger import Backend, LedgerTables, Table
+from optimizer.analysis.frames_ledger import Backend, LedgerTables, Table, old_names_allowed
 from optimizer.analysis.frames_parquet import ExportedTables
 
+_MADE_FROM = {"candidates": ("calls", "standings"), "served": ("calls", "attempts")}
 _SERVED = tuple(column.name for column in COLUMNS["served"])
 
 
@@ -18,6 +20,12 @@ class Source(Protocol):
 
     where: str
     backend: Backend
+
+    def names(self) -> Collection[str]:
+        """Return which stored tables there are."""
+
+    def known(self) -> Collection[str]:
+        """Return which of them the backend's SQL knows already."""
 
     def table(self, name: str) -> Table:
         """Return a stored table."""
@@ -40,7 +48,7 @@ class Frames:
     where : str
         What is read, for messages; without user or password.
     backend : ibis backend
-        For questions of your own: `backend.sql("SELECT ...")` knows the stored tables by their names.
+        What computes the answers.
     """
 
     def __init__(self, source: Source) -> None:
@@ -151,6 +159,15 @@ class Frames:
             found = self._source.table(name) if made is None else made()
             self._tables[name] = found.select(*(column.name for column in COLUMNS[name]))
         return self._tables[name]
+
+    def sql(self, query: str) -> Table:
+        """Return what a SELECT gives, in the backend's SQL, which knows all tables by their names."""
+        with old_names_allowed():
+            for name in COLUMNS:
+                there = all(stored in self._source.names() for stored in _MADE_FROM.get(name, (name,)))
+                if there and name not in self._source.known():
+                    self.backend.create_view(name, self.table(name), overwrite=True)
+            return self.backend.sql(query)
 
     def _candidates(self) -> Table:
         return self.calls.select("call_id", "decided_at", "use_case", "decision").join(self.standings, "decision")

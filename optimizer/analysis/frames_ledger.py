@@ -5,7 +5,7 @@ Whatever is asked is answered from one moment: of Postgres, everything is read i
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import resources
 from pathlib import Path
@@ -154,6 +154,14 @@ class LedgerTables:
         """Return a stored table."""
         with old_names_allowed():
             return self.backend.table(name)
+
+    def names(self) -> Collection[str]:
+        """Return which stored tables there are: all."""
+        return VIEWS.keys()
+
+    def known(self) -> Collection[str]:
+        """Return which of them DuckDB knows by their names: all."""
+        return VIEWS.keys()
 
     def refresh(self) -> None:
         """See the ledger as it is now."""

@@ -1,5 +1,6 @@
 """An export's stored tables, as any engine of ibis reads them from its Parquet files."""
 
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +40,7 @@ class ExportedTables:
     def table(self, name: str) -> Table:
         """Return a stored table; a decision's standings stand in the files of every day that it served on."""
         files = "*/*.parquet" if name in BY_DAY else "*.parquet"
-        if self._here is not None and not (self._here / name).is_dir():
+        if name not in self.names():
             raise LedgerUnavailable(f"{self.where} holds no {name}; `optimizer export {self.where}` writes them")
         if self._here is not None and not any((self._here / name).glob(files)):
             return _empty(name)
@@ -48,6 +49,14 @@ class ExportedTables:
         types = {column.name: column.type for column in STORED[name]}
         found = found.select(*types).cast(types)  # some engines forget that times are UTC
         return found.distinct() if name == "standings" else found
+
+    def names(self) -> Collection[str]:
+        """Return which stored tables were exported; of a folder elsewhere, all are said to be."""
+        return [name for name in STORED if self._here is None or (self._here / name).is_dir()]
+
+    def known(self) -> Collection[str]:
+        """Return which tables the backend knows by their names: none."""
+        return ()
 
     def refresh(self) -> None:
         """Do nothing: files are read whenever something is asked."""

@@ -10,6 +10,9 @@ from sqlalchemy import text
 
 from optimizer.errors import LedgerUnavailable
 from optimizer.ledger.database import Database
+from optimizer.ledger.tables import api_keys, shared_secrets
+
+SECRET = (api_keys, shared_secrets)  # in no copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ def _copy(source: Any, copy: Path, where: str) -> None:  # noqa: ANN401 - the dr
             target.execute("PRAGMA synchronous = OFF")
             source.backup(target)  # in one step, so of one moment; writers go on meanwhile
             target.execute("PRAGMA journal_mode = DELETE")  # a file of its own, without a log beside it
+            target.execute("PRAGMA secure_delete = ON")
+            for table in SECRET:
+                target.execute(f"DROP TABLE {table.name}")
     except sqlite3.Error as error:
         raise LedgerUnavailable(f"{where} cannot be copied into {copy.parent}: {error}") from None
 

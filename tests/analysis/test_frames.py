@@ -1,6 +1,9 @@
 """Frames show a ledger's facts, typed as their dictionary says, as of one moment, whatever goes on meanwhile."""
 
+import os
 import re
+import shutil
+import subprocess
 import sys
 import time
 from datetime import timedelta
@@ -9,6 +12,7 @@ from pathlib import Path
 import ibis
 import pytest
 
+from optimizer.analysis.export import Wanted, open_export
 from optimizer.analysis.frames import Frames
 from optimizer.analysis.frames_columns import COLUMNS, STORED, data_dictionary
 from optimizer.analysis.frames_ledger import VIEWS, Table
@@ -39,6 +43,31 @@ def test_tables_have_the_columns_and_types_of_the_dictionary(filled: str) -> Non
             found = {column: kind.copy(nullable=True) for column, kind in frames.table(name).schema().items()}
             assert found == {column.name: ibis.dtype(column.type) for column in columns}, name
             assert _count(frames.table(name)) > 0, name
+
+
+def test_docs_example_runs(sqlite_template: Path, tmp_path: Path) -> None:
+    fill(str(shutil.copy(sqlite_template, tmp_path / "optimizer.db")))
+    example = re.search(r"```python\n(from optimizer.*?)```", DOCS.read_text("utf-8"), flags=re.DOTALL)
+    assert example is not None
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", example.group(1)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(DOCS.parents[1])},
+        stdout=subprocess.DEVNULL,
+        check=True,
+        timeout=60,
+    )
+
+
+def test_sql_knows_all_tables_by_their_names(filled: str, tmp_path: Path) -> None:
+    count = "SELECT '{0}' AS name, count(*) AS n FROM {0}"
+    query = " UNION ALL ".join(count.format(name) for name in COLUMNS)
+    with open_export(filled, tmp_path / "exported", Wanted()) as export:
+        export.write()
+    with Frames.open(filled) as stored, Frames.open(tmp_path / "exported") as exported:
+        for frames in (stored, stored, exported):
+            rows = dict(frames.sql(query).to_polars().rows())
+            assert rows == {name: _count(frames.table(name)) for name in COLUMNS}
 
 
 def test_dictionary_stands_in_the_docs() -> None:
