@@ -68,8 +68,8 @@ dearest
 # %% [markdown]
 # ## What was chosen?
 #
-# Until enough is known of the incumbent, which is orange, it serves alone; then cheaper models take over where they are
-# believed good enough. A small share stays on the incumbent for good, as a comparison.
+# Until enough is known of the incumbent, which is orange, it serves alone; then cheaper models take over where they
+# are believed good enough. A small share stays on the incumbent for good, as a comparison.
 
 # %%
 figures.share_over_time(book.tables.share_over_time)

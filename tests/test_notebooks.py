@@ -28,6 +28,11 @@ ANSWERS = {
         "Bills: ",
     ),
     "first_look": ("'simulated': 'yes'", "Money: 1,500 calls cost $", "Choice: ", "Belief: "),
+    "floor_and_half_life": (
+        "1,500 SIMULATED calls",
+        "Floor, replayed on the example table: average:90% kept ",
+        "and saved ",
+    ),
     "frontier": ("1,500 SIMULATED calls", "is believed good enough", "candidates are on a frontier", "- chat ("),
     "where_the_money_goes": ("1,500 SIMULATED calls cost $", "For: ", "On behalf of: acme ", "By tag simulated: yes"),
 }

@@ -1,6 +1,6 @@
 """Would another policy have been better? Policies run dry on a ledger's last calls, and what estimates rest on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -112,7 +112,7 @@ def in_words(found: Alternatives) -> str:
     served = [row for row in found.found.policies if (row.policy, row.use_case) == (LOGGED, found.whole)]
     lines += [f"The same, estimated as if it were another policy: {_mean(row)}." for row in served]
     lines.append("Beside what served, on the same calls:" if judged else "Nothing can be set beside what served.")
-    return "\n".join([*lines, *_differences(judged)])
+    return "\n".join([*lines, *difference_lines(found)])
 
 
 _UNKNOWN = Figure()
@@ -128,10 +128,13 @@ def _mean(row: PolicyResult) -> str:
     return f"{with_limits(cost, '{:.3g}', '$')} a call, {said}"
 
 
-def _differences(rows: Sequence[PolicyResult]) -> list[str]:
-    """Return a line per use case and difference; policies that decide alike share one."""
+def difference_lines(
+    found: Alternatives, wanted: Callable[[PolicyResult], bool] = lambda row: row.policy != LOGGED
+) -> list[str]:
+    """Return a line per use case and difference from what served; policies that decide alike share one."""
     said: dict[tuple[str, str], list[str]] = {}
-    for row in sorted(rows, key=lambda row: row.use_case == ALL):
+    judged = [row for row in found.found.policies if row.beside.get(COST, _UNKNOWN).value is not None and wanted(row)]
+    for row in sorted(judged, key=lambda row: row.use_case == ALL):
         said.setdefault((row.use_case, _difference(row)), []).append(row.policy)
     return [f"- {use_case}, {listed(policies)}: {words}" for (use_case, words), policies in said.items()]
 
