@@ -26,17 +26,18 @@ import polars as pl
 
 from optimizer.analysis import figures
 from optimizer.analysis.book import find_ledger
-from optimizer.analysis.questions import floor_and_half_life as choices
 from optimizer.analysis.questions import other_policies as policies
+from optimizer.analysis.questions.floor_and_half_life import in_words
 from optimizer.analysis.questions.reading import read_records, tidy
+from optimizer.simulation.floors import example_table, replay_floors, replay_half_lives
 
 pl.Config(tbl_rows=40, tbl_cols=12)
 records = read_records(find_ledger(os.environ))
 floors, lives = ("logged", "average:90%", "average:100%"), [timedelta(hours=6), timedelta(days=14)]
 found = policies.run_dry(records, floors, half_lives=lives)
-replayed = choices.replay_floors(choices.example_table())
-aged = choices.replay_half_lives(choices.example_table())
-print(choices.in_words(found, replayed, aged))
+replayed = replay_floors(example_table())
+aged = replay_half_lives(example_table())
+print(in_words(found, replayed, aged))
 
 # %% [markdown]
 # That is the answer. *Kept* is the mean quality as a share of the incumbent's, *saved* the share of the incumbent's

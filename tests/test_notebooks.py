@@ -35,6 +35,12 @@ ANSWERS = {
     ),
     "frontier": ("1,500 SIMULATED calls", "is believed good enough", "candidates are on a frontier", "- chat ("),
     "where_the_money_goes": ("1,500 SIMULATED calls cost $", "For: ", "On behalf of: acme ", "By tag simulated: yes"),
+    "your_own_logs": (
+        "calls.csv: 4,000 calls",
+        "Clearly cheaper than what served",
+        "- always large: $",
+        "small for easy",
+    ),
 }
 
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -52,6 +58,7 @@ def test_notebook_answers_in_its_first_cell(
     notebook: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(LEDGER, str(ledger))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the kernel may run where the package is not installed
     for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(variable, str(tmp_path))
