@@ -39,7 +39,7 @@ ANSWERS = {
         "calls.csv: 4,000 calls",
         "Clearly cheaper than what served",
         "- always large: $",
-        "small for easy",
+        "- small if easy else large: $",
     ),
 }
 
