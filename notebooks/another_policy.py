@@ -35,7 +35,9 @@ print(policies.in_words(found))
 # %% [markdown]
 # That is the answer. *Configured* is the policy of the settings, decided anew hour by hour on what was known then;
 # `average:90%` asks for 90% of the incumbent's quality instead, and so on; *incumbent* is the model that would serve
-# without the optimizer; *random* draws evenly. `fixed:<model>` would be one model for everything.
+# without the optimizer; *random* draws evenly. `fixed:<model>` would be one model for everything. *Configured* may
+# differ from what served although the settings are the same: here it is decided once an hour, not every few seconds,
+# and by the prices of the catalogue.
 #
 # ## How can a policy be judged that never ran?
 #

@@ -18,11 +18,14 @@
 # %%
 import os
 
+import polars as pl
+
 from optimizer.analysis import figures
 from optimizer.analysis.book import find_ledger, in_words, read_book
-from optimizer.analysis.frames import Frames
+from optimizer.analysis.questions.reading import open_frames, tidy
 from optimizer.analysis.questions.spending import attributed
 
+pl.Config(tbl_rows=70, tbl_cols=12)
 ledger = find_ledger(os.environ)
 book = read_book(ledger)
 
@@ -45,7 +48,7 @@ print(in_words(book))
 figures.money(book.tables.money)
 
 # %%
-book.tables.money
+tidy(book.tables.money.drop("baseline"))
 
 # %% [markdown]
 # `saved_usd` is what the baseline would have cost on each call, less what was paid. Where a holdout ran or the
@@ -61,9 +64,9 @@ print(book.report.saving.method)
 # The dearest pairs of use case and model, for whoever wants to spend less still:
 
 # %%
-with Frames.open(ledger) as frames:
+with open_frames(ledger) as frames:
     dearest = attributed(frames, "use_case", "model").head(10)
-dearest
+tidy(dearest)
 
 # %% [markdown]
 # ## What was chosen?
@@ -100,7 +103,7 @@ print(book.example.selection.explain())
 figures.beliefs(book.tables.beliefs)
 
 # %%
-book.tables.beliefs.drop("role", "floor")
+tidy(book.tables.beliefs.drop("role", "floor"))
 
 # %% [markdown]
 # ## What this page cannot tell

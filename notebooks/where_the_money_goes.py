@@ -22,12 +22,11 @@ import polars as pl
 
 from optimizer.analysis import figures
 from optimizer.analysis.book import find_ledger
-from optimizer.analysis.frames import Frames
 from optimizer.analysis.questions import spending
-from optimizer.analysis.questions.reading import tidy
+from optimizer.analysis.questions.reading import open_frames, tidy
 
 pl.Config(tbl_rows=40, tbl_cols=12)
-with Frames.open(find_ledger(os.environ)) as frames:
+with open_frames(find_ledger(os.environ)) as frames:
     found = spending.read_spending(frames)
     pairs = spending.attributed(frames, "use_case", "tenant")
     models = spending.attributed(frames, "use_case", "model")

@@ -8,6 +8,7 @@ from pathlib import Path
 from optimizer.analysis.figure_tables import FigureTables, read_figure_tables
 from optimizer.analysis.parts import Report, UseCaseReport
 from optimizer.analysis.report import make_report
+from optimizer.analysis.saved_calls import Saving
 from optimizer.catalog import load_catalog
 from optimizer.engine.snapshot import Snapshot, make_snapshot
 from optimizer.errors import LedgerUnavailable
@@ -21,6 +22,7 @@ from optimizer.routes import effective_routes
 from optimizer.settings import load_settings
 
 LEDGER = "ORCHESTRA_LEDGER"
+HOW_TO_MAKE_ONE = f"`optimizer demo` makes one; {LEDGER} names another"
 _PLACES = ("optimizer.db", "../optimizer.db", "demo.db", "../demo.db")
 _LOOKED_AT = 300  # calls among which one worth explaining is looked for
 
@@ -96,7 +98,7 @@ def opened(ledger: str) -> Database:
     try:
         return open_database(ledger, create=False)
     except LedgerUnavailable as error:
-        raise LedgerUnavailable(f"{error} (`optimizer demo` makes one; {LEDGER} names another)") from None
+        raise LedgerUnavailable(f"{error} ({HOW_TO_MAKE_ONE})") from None
 
 
 def _worth_explaining(call: StoredCall) -> tuple[bool, ...]:
@@ -117,7 +119,13 @@ def _money(report: Report) -> str:
         text += f", {(first.figures.cost_usd or 0.0) / cost:.0%} of it for {first.use_case}"
     if saving is None or saving.share is None:
         return text + "."
-    return text + f"; their baselines would have cost ${saving.baseline_usd:,.2f}, so {saving.share:.0%} was saved."
+    return text + f"; their baselines would have cost ${saving.baseline_usd:,.2f}, so {_share(saving)} was saved."
+
+
+def _share(saving: Saving) -> str:
+    if saving.share_low is None or saving.share_high is None:
+        return f"{saving.share:.0%}"
+    return f"{saving.share:.0%} (95%: {saving.share_low:.0%} to {saving.share_high:.0%})"
 
 
 def _choice(book: Book) -> str:

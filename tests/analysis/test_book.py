@@ -46,7 +46,7 @@ def test_words_are_the_reports_numbers(book: Book) -> None:
     assert saving.share is not None
     first, second, third = in_words(book).splitlines()
     assert first.startswith(f"Money: {N_CALLS:,} calls cost ${cost:,.2f}, ")
-    assert first.endswith(f"so {saving.share:.0%} was saved.")
+    assert f"so {saving.share:.0%} (95%: {saving.share_low:.0%} to {saving.share_high:.0%}) was saved." in first
     assert second.startswith("Choice: ")
     assert f"{book.report.totals.n_rated:,} rated calls" in third
 

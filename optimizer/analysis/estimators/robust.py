@@ -77,9 +77,10 @@ def robust_difference(
 ) -> Estimate:
     """Return by how much a target's mean reward is above another policy's, on the same calls.
 
-    Where both would choose alike, a call says nothing of the difference and adds nothing to its error, so that policies
-    that are close to one another are told apart long before their own limits part. Doubly robust, as `doubly_robust` is
-    of the difference of the two distributions, without weights of precision; refused where it would refuse either.
+    The difference of two doubly robust estimates without weights of precision, each as `doubly_robust` makes it, with
+    the error of that difference: where both choose alike, a call tells as much of the one as of the other and adds
+    nothing, so policies that are close to one another are told apart long before their own limits part. The first calls
+    only teach, and are compared nowhere. Refused where either is.
 
     Parameters
     ----------
@@ -96,10 +97,9 @@ def robust_difference(
     weakest = next((each for each in either if each.refused), min(either, key=lambda each: each.ess))
     if weakest.refused is not None:
         return Estimate.refusal(_DIFFERENCE, weakest.overlap, weakest.refused)
-    usable = ahead.usable & supported(calls, target) & supported(calls, other)
-    at, apart = calls.draw, target - other
-    weights = apart[at, calls.arm[at]] / calls.propensity[at]
-    value, error, freedom = _mean(calls, _strata(calls, apart, weights, usable.astype(np.float64), ahead))
+    one, two = (_plain_strata(calls, each, ahead) for each in (target, other))
+    apart = _Strata(one.share, one.mean - two.mean, one.informed & two.informed, one.residual - two.residual)
+    value, error, freedom = _mean(calls, apart)
     reach = float(stdtrit(freedom, 0.5 + options.level / 2.0)) * error
     return Estimate(_DIFFERENCE, value, value - reach, value + reach, error, weakest.overlap)
 
@@ -141,6 +141,11 @@ class _Strata:
     mean: FloatArray
     informed: BoolArray
     residual: FloatArray
+
+
+def _plain_strata(calls: LoggedCalls, target: FloatArray, ahead: Predicted) -> _Strata:
+    usable = (ahead.usable & supported(calls, target)).astype(np.float64)
+    return _strata(calls, target, importance_weights(calls, target), usable, ahead)
 
 
 def _strata(

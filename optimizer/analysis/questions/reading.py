@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from optimizer.analysis.book import opened
+from optimizer.analysis.book import HOW_TO_MAKE_ONE, opened
 from optimizer.analysis.dry_run import Figure
+from optimizer.analysis.frames import Frames
 from optimizer.catalog import Catalog, load_catalog
 from optimizer.errors import LedgerUnavailable, MissingExtra
 from optimizer.ledger.alarms import RaisedAlarm, read_alarms
@@ -75,6 +76,14 @@ def read_records(ledger: str, config: str | Path | None = None, *, look_back: ti
         return _records(database, settings, look_back)
     finally:
         database.close()
+
+
+def open_frames(source: str) -> Frames:
+    """Return the frames of a ledger or an export, to be closed by whoever asked; an error says how to make a ledger."""
+    try:
+        return Frames.open(source)
+    except LedgerUnavailable as error:
+        raise LedgerUnavailable(f"{error} ({HOW_TO_MAKE_ONE})") from None
 
 
 def _records(database: Database, settings: Settings, look_back: timedelta) -> Records:

@@ -161,3 +161,18 @@ def test_a_difference_is_refused_where_either_policy_is() -> None:
     assert robust_difference(calls, known, known).refused is None
     assert robust_difference(calls, unknown, known).refused is not None
     assert robust_difference(calls, known, unknown).value is None
+
+
+def test_calls_that_one_policy_passes_over_still_tell_of_the_other() -> None:
+    """In a warm-up the first arm, of reward 0, served alone; then both are drawn evenly, and the second earns 1.
+
+    The second arm is worth 1; what served came to 300/400 · 1/2.
+    """
+    warm, mixed = np.zeros(100, dtype=np.intp), np.tile([0, 1], 150)
+    arm = np.concatenate([warm, mixed])
+    shares = np.where(np.arange(400)[:, None] < 100, [1.0, 0.0], [0.5, 0.5])
+    calls = logged(arm, shares, arm.astype(np.float64))
+    found = robust_difference(
+        calls, same_everywhere(calls, [0.0, 1.0]), shares, ahead=_foreseen(calls, np.zeros((400, 2)))
+    )
+    assert found.value == pytest.approx(1.0 - 0.375)

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from optimizer.analysis.dry_run import Figure
-from optimizer.analysis.questions.reading import Records, listed, read_records, tidy, with_limits
+from optimizer.analysis.questions.reading import Records, listed, open_frames, read_records, tidy, with_limits
 from optimizer.errors import LedgerUnavailable
 from optimizer.ledger.schema import open_database
 from tests.analysis.questions.conftest import N_CALLS
@@ -30,6 +30,11 @@ def test_an_empty_ledger_says_how_to_fill_it(tmp_path: Path) -> None:
     open_database(str(tmp_path / "empty.db")).close()
     with pytest.raises(LedgerUnavailable, match="optimizer demo"):
         read_records(str(tmp_path / "empty.db"))
+
+
+def test_a_missing_ledger_says_how_to_make_one_to_frames_too(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnavailable, match="`optimizer demo` makes one; ORCHESTRA_LEDGER names another"):
+        open_frames(str(tmp_path / "gone.db"))
 
 
 @pytest.mark.parametrize(
