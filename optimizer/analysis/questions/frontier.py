@@ -61,7 +61,7 @@ def measured(found: Frontier) -> pl.DataFrame:
     names = [each.use_case for each in dry.happened if each.use_case != ALL]
     frames = [frontier_of_policies(dry, name).drop_nulls(["usd_per_call", "quality"]) for name in names]
     told = [frame for frame in frames if not frame["happened"].all()]
-    frame = pl.concat(told) if told else frames[0].clear()
+    frame = pl.concat(told) if told else frontier_of_policies(dry).clear()
     return frame.with_columns(pl.col("label").str.strip_prefix(FIXED))
 
 

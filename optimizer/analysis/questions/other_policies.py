@@ -49,7 +49,7 @@ class Alternatives:
     @property
     def whole(self) -> str:
         """The name of all drawn calls together."""
-        return ALL if ALL in self.use_cases else self.use_cases[0]
+        return self.use_cases[0] if len(self.use_cases) == 1 else ALL
 
     def of(self, policy: str, use_case: str | None = None) -> PolicyResult:
         """Return the result of a policy, by default on all calls."""
@@ -95,6 +95,8 @@ def _fading(settings: Settings, half_life: timedelta) -> Settings:
 
 def in_words(found: Alternatives) -> str:
     """Return the answer: whether a policy would clearly have been better, where the log can tell, and by how much."""
+    if not found.found.happened:
+        return f"{found.records.headline}\nNone of them was drawn, so nothing can be said of another policy."
     others = [row for row in found.found.policies if row.policy != LOGGED]
     judged = [row for row in others if row.beside.get(COST, _UNKNOWN).value is not None]
     rated = [row for row in judged if row.beside[QUALITY].value is not None]

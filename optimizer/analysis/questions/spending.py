@@ -127,7 +127,7 @@ def _lines(spending: Spending) -> Iterator[str]:
     start, end = spending.calls.select(start=pl.col("decided_at").min(), end=pl.col("decided_at").max()).row(0)
     simulated = _simulated(spending)
     yield (
-        f"{spending.where}: {total['n_calls']:,} {simulated}calls cost ${total['cost_usd'] or 0.0:,.2f}, "
+        f"{spending.where}: {total['n_calls']:,} {simulated}calls cost {_dollars(total['cost_usd'] or 0.0)}, "
         f"{start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC."
     )
     sources = {row["cost_source"]: row["share"] or 0.0 for row in spending.by["cost_source"].iter_rows(named=True)}
@@ -146,7 +146,11 @@ def _lines(spending: Spending) -> Iterator[str]:
         yield f"The dearest 1% of the calls cost {shares[0]:.0%} of the money, the dearest 10% {shares[1]:.0%}."
     yield f"Beside others of the same use cases: {_dearer(beside_mix(spending))}."
     if spending.failed_usd is not None:
-        yield f"Attempts that failed cost ${spending.failed_usd:,.2f} of it."
+        yield f"Attempts that failed cost {_dollars(spending.failed_usd)} of it."
+
+
+def _dollars(usd: float) -> str:
+    return f"${usd:,.2f}" if usd >= 1.0 or not usd else f"${usd:.3g}"
 
 
 def _simulated(spending: Spending) -> str:
