@@ -146,7 +146,7 @@ class _Maker:
 def _state(until: datetime) -> EvidenceState:
     now_s = to_us(until) // 1_000_000
     hours, days = now_s - 86_400, now_s - 30 * 86_400
-    return EvidenceState(2, hours - hours % 3_600, days - days % 86_400)
+    return EvidenceState(2, hours - hours % 3_600, days - days % 86_400, kept_from_s=0)
 
 
 def _drawn(maker: _Maker, u: int, at_us: IntArray, begin: int) -> Drawn:
