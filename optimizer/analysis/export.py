@@ -14,7 +14,7 @@ from pathlib import Path
 
 from optimizer.analysis.export_days import NOTE, Days, fingerprints, noted
 from optimizer.analysis.frames_columns import BY_DAY, STORED
-from optimizer.analysis.frames_ledger import LedgerTables, duckdb_errors
+from optimizer.analysis.frames_ledger import LedgerTables, duckdb_errors, standings_of
 from optimizer.errors import ExportFailed
 
 FILE = "part-0.parquet"
@@ -25,7 +25,7 @@ _ORDER = ("evidence", "prices", "alarms", "budgets", "standings", "tags", "attem
 _STAGED = {
     "calls": "SELECT *, CAST(decided_at AS DATE) AS day FROM calls WHERE CAST(decided_at AS DATE) IN ({days})",
     "standings": """
-        SELECT standings.*, day FROM standings JOIN (
+        SELECT found.*, day FROM ({standings}) AS found JOIN (
             SELECT DISTINCT decision, CAST(decided_at AS DATE) AS day FROM calls
             WHERE CAST(decided_at AS DATE) IN ({days})) USING (decision)""",
     **dict.fromkeys(
@@ -33,6 +33,9 @@ _STAGED = {
         "SELECT {table}.*, day FROM {table} JOIN day_of_call USING (call_id) WHERE day IN ({days})",
     ),
 }
+_DRAWN_FROM = """
+    (SELECT * FROM documents WHERE digest IN (
+        SELECT decision FROM calls WHERE CAST(decided_at AS DATE) IN ({days})))"""
 _SORTED = {
     "calls": "decided_at, call_id",
     "standings": "decision, model",
@@ -127,7 +130,8 @@ class Export:
         """Write the days that a table lacks; yield each with its rows."""
         for days in self._batches(table):
             listed = ", ".join(f"DATE '{day}'" for day in days)
-            staged = _STAGED[table].format(table=table, days=listed)
+            standings = standings_of(_DRAWN_FROM.format(days=listed))
+            staged = _STAGED[table].format(table=table, days=listed, standings=standings)
             self._ledger.backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE staged AS {staged}")
             for day in days:
                 known = self._known[table][day].text

@@ -23,6 +23,8 @@ COPY = "ledger.db"  # of a SQLite file
 Backend = Any  # of ibis, which has no types
 Table = Any
 
+_DOCUMENTS = """
+    CREATE TEMP VIEW documents AS SELECT digest, document_json FROM {at}.decisions WHERE digest IS NOT NULL"""
 # The first day of which calls are kept; those of earlier days are being deleted, or gone.
 _KEPT_FROM = """
     CREATE TEMP VIEW kept_from AS
@@ -69,12 +71,10 @@ VIEWS: Mapping[str, str] = {
         SELECT call_id, metric, rater, value, make_timestamptz(at_us) AS rated_at
         FROM {at}.feedback WHERE call_id IS NOT NULL""",
     "standings": """
-        WITH documents AS (
-            SELECT digest, from_json(document_json, '{shape}') AS decision FROM {at}.decisions
-            WHERE digest IS NOT NULL),
+        WITH parsed AS (SELECT digest, from_json(document_json, '{shape}') AS decision FROM {documents}),
         each AS (
             SELECT digest, decision.incumbent, decision.threshold, unnest(decision.standings) AS standing
-            FROM documents)
+            FROM parsed)
         SELECT digest AS decision, standing.candidate.model_id AS model,
             coalesce(standing.candidate.gateway, '{gateway}') AS gateway,
             coalesce(CAST(standing.steps[-1][2] AS DOUBLE), 0.0) AS share, standing.exclusion,
@@ -277,9 +277,15 @@ def _begin(duck: Backend, ledger: Scannable) -> None:
 def _define_views(duck: Backend, ledger: Scannable) -> None:
     at = _at(ledger)
     duck.raw_sql(_KEPT_FROM.format(at=at))
+    duck.raw_sql(_DOCUMENTS.format(at=at))
     duck.raw_sql("CREATE TEMP MACRO usd(nano_usd) AS nano_usd / {nano}".format(**_NAMES))
     for name, query in VIEWS.items():
-        duck.raw_sql(f"CREATE TEMP VIEW {name} AS {query.format(at=at, **_NAMES)}")
+        duck.raw_sql(f"CREATE TEMP VIEW {name} AS {query.format(at=at, documents='documents', **_NAMES)}")
+
+
+def standings_of(documents: str) -> str:
+    """Return the SELECT of the standings in some documents alone, a SELECT from `documents`: parsing takes the time."""
+    return VIEWS["standings"].format(documents=documents, **_NAMES)
 
 
 def _at(ledger: Scannable) -> str:
