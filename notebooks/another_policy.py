@@ -27,6 +27,7 @@ from optimizer.analysis.book import find_ledger
 from optimizer.analysis.questions import other_policies as policies
 from optimizer.analysis.questions.reading import read_records, tidy
 
+figures.draw_offline()
 pl.Config(tbl_rows=30, tbl_cols=12)
 records = read_records(find_ledger(os.environ))
 found = policies.run_dry(records, policies.USUAL)

@@ -26,6 +26,7 @@ from optimizer.analysis.book import find_ledger
 from optimizer.analysis.questions import drift, incidents
 from optimizer.analysis.questions.reading import read_records, tidy
 
+figures.draw_offline()
 pl.Config(tbl_rows=40, tbl_cols=12)
 records = read_records(find_ledger(os.environ))
 print(incidents.in_words(records))

@@ -25,6 +25,7 @@ from optimizer.analysis.book import find_ledger, in_words, read_book
 from optimizer.analysis.questions.reading import open_frames, tidy
 from optimizer.analysis.questions.spending import attributed
 
+figures.draw_offline()
 pl.Config(tbl_rows=70, tbl_cols=12)
 ledger = find_ledger(os.environ)
 book = read_book(ledger)

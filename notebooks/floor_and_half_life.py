@@ -31,6 +31,7 @@ from optimizer.analysis.questions.floor_and_half_life import in_words
 from optimizer.analysis.questions.reading import read_records, tidy
 from optimizer.simulation.floors import example_table, replay_floors, replay_half_lives
 
+figures.draw_offline()
 pl.Config(tbl_rows=40, tbl_cols=12)
 records = read_records(find_ledger(os.environ))
 floors, lives = ("logged", "average:90%", "average:100%"), [timedelta(hours=6), timedelta(days=14)]

@@ -27,6 +27,7 @@ from optimizer.analysis.book import find_ledger
 from optimizer.analysis.questions.frontier import in_words, measured, read_frontier
 from optimizer.analysis.questions.reading import read_records, tidy
 
+figures.draw_offline()
 pl.Config(tbl_rows=70, tbl_cols=12)
 found = read_frontier(read_records(find_ledger(os.environ)))
 print(in_words(found))

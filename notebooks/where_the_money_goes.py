@@ -25,6 +25,7 @@ from optimizer.analysis.book import find_ledger
 from optimizer.analysis.questions import spending
 from optimizer.analysis.questions.reading import open_frames, tidy
 
+figures.draw_offline()
 pl.Config(tbl_rows=40, tbl_cols=12)
 with open_frames(find_ledger(os.environ)) as frames:
     found = spending.read_spending(frames)

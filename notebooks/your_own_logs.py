@@ -31,6 +31,7 @@ from optimizer.simulation.example_log import CONTEXTS, MODELS, truth, write_exam
 from optimizer.simulation.floors import replay_floors
 from optimizer.simulation.tables import read_table
 
+figures.draw_offline()
 pl.Config(tbl_rows=20, tbl_cols=12)
 folder = Path(mkdtemp())
 path = folder / "calls.csv"  # yours instead

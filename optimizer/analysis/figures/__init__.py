@@ -13,7 +13,7 @@ try:
     from optimizer.analysis.figures.incidents import ratings_moved, trouble
     from optimizer.analysis.figures.policies import policies_beside, weights, worth
     from optimizer.analysis.figures.qualities import beliefs, calibration
-    from optimizer.analysis.figures.rendering import as_png, as_svg
+    from optimizer.analysis.figures.rendering import as_png, as_svg, draw_offline
     from optimizer.analysis.figures.style import PALETTE, Chart, Theme
     from optimizer.analysis.figures.traffic import latency, share_over_time
 except ModuleNotFoundError as missing:
@@ -27,6 +27,7 @@ __all__ = [
     "as_svg",
     "beliefs",
     "calibration",
+    "draw_offline",
     "frontier",
     "latency",
     "money",
