@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import expit, logit
@@ -19,6 +19,7 @@ from optimizer.decision.belief import (
     _additive_fit,
     _by_use_case,
     _dispersion,
+    _evened,
     believe,
     prior_shift,
 )
@@ -225,6 +226,21 @@ def test_ease_of_a_segment_is_shared_by_its_models() -> None:
     n = np.array([[100.0, 100.0], [100.0, 0.0]])
     belief = believe(coins(n, n * np.array([[0.9, 0.9], [0.5, 0.5]]), np.array([0, 0])))
     assert belief.mean[1, 1] < belief.mean[0, 1] - 0.05
+
+
+def test_a_model_sent_to_hard_segments_is_not_thought_worse_for_it() -> None:
+    """Both are as good in the hard segment; in the easy one the second was never seen, and starts about level."""
+    n = np.array([[200.0, 0.0], [200.0, 200.0]])
+    mean = believe(coins(n, n * np.array([[0.9], [0.5]]), np.array([0, 0]))).mean
+    assert mean[0, 1] > mean[0, 0] - 0.1
+
+
+def test_evened_ratings_by_hand() -> None:
+    """A mean of .5, ease ln 3 of 10 ratings and −ln 3/3 of 30, on average 0: an odds of 3 is .75, so 2.5 are taken."""
+    ratings = coins(np.array([[10.0], [30.0]]), np.array([[8.0], [12.0]]), np.array([0, 0]))
+    found = _evened(ratings, np.array([[0.5]]), np.log(3.0) * np.array([[1.0], [-1.0 / 3.0]]))
+    assert_allclose(found.total, [[8.0 - 2.5], [12.0 - 30.0 * (expit(-np.log(3.0) / 3.0) - 0.5)]])
+    assert_array_equal(found.n, ratings.n)
 
 
 def test_a_prior_moves_the_start_and_fades() -> None:
