@@ -29,7 +29,8 @@ class Settled:
     """What is solved over all rows together and then holds for any one of them.
 
     `holdout` is 1 while the incumbent warms up; `floor` is the mean quality that `average` asks for, and `kept` the
-    share that the incumbent keeps to hold it; `wide` says that a budget has room, so draws doubt models' effects, too.
+    share that the incumbent keeps to hold it. Where a budget has room, draws doubt the effects of models dearer than
+    `dear_usd`, too.
     `ceiling` is the quality that `floor` asks for at most; `lowered` says that a limit of spending made it all worse.
     """
 
@@ -38,7 +39,7 @@ class Settled:
     exploration: float
     floor: float | None = None
     kept: float = 0.0
-    wide: bool = False
+    dear_usd: float | None = None
     ceiling: float | None = None
     lowered: bool = False
 
@@ -65,14 +66,14 @@ class Shares:
     exploration: float = 0.0
     holdout: float = 0.0
     kept: float = 0.0
-    wide: bool = False
+    dear_usd: float | None = None
     steps: tuple[tuple[str, FloatArray], ...] = field(default=())
 
     @property
     def settled(self) -> Settled:
         """What holds for other rows of the same chain, too."""
         floor = None if self.price is None or self.threshold is None else float(self.threshold[0])
-        return Settled(self.price, self.holdout, self.exploration, floor, self.kept, self.wide)
+        return Settled(self.price, self.holdout, self.exploration, floor, self.kept, self.dear_usd)
 
 
 def needs_incumbent(objective: Objective) -> bool:
@@ -167,7 +168,7 @@ def _scored(situation: Situation, chain: Chain, target: float | None, settled: S
     if settled is None:
         settled = _settle(situation, chain, target, guess)
     anchored = settled.holdout > 0.0 or chain.objective.kind == "average"
-    votes = Votes(situation, settled.holdout, settled.exploration, settled.wide, anchored)
+    votes = Votes(situation, settled.holdout, settled.exploration, settled.dear_usd, anchored)
     steps = votes.steps(settled.price or 0.0, settled.kept)
     threshold = None if settled.floor is None else np.full(len(situation.incumbent), settled.floor)
     return Shares(
@@ -177,7 +178,7 @@ def _scored(situation: Situation, chain: Chain, target: float | None, settled: S
         exploration=settled.exploration,
         holdout=settled.holdout,
         kept=settled.kept,
-        wide=settled.wide,
+        dear_usd=settled.dear_usd,
         steps=steps,
     )
 
@@ -185,7 +186,7 @@ def _scored(situation: Situation, chain: Chain, target: float | None, settled: S
 def _settle(situation: Situation, chain: Chain, target: float | None, guess: float) -> Settled:
     objective, holdout = chain.objective, _held(situation, chain)
     anchored = holdout > 0.0 or objective.kind == "average"
-    votes = Votes(situation, holdout, 0.0 if holdout == 1.0 else chain.exploration, False, anchored)
+    votes = Votes(situation, holdout, 0.0 if holdout == 1.0 else chain.exploration, None, anchored)
     if objective.kind == "average":
         floor = average_floor(situation, objective)
         price, kept = cheapest_mixture(votes, floor if target is None else target)
@@ -193,6 +194,6 @@ def _settle(situation: Situation, chain: Chain, target: float | None, guess: flo
     if objective.kind == "budget":
         wanted = objective.amount if target is None else target
         price, votes = within(votes, wanted or 0.0, guess)
-        return Settled(price, holdout, votes.exploration, wide=votes.wide)
+        return Settled(price, holdout, votes.exploration, dear_usd=votes.dear_usd)
     price = 0.0 if objective.amount is None else 1.0 / objective.amount
     return Settled(price, holdout, votes.exploration)

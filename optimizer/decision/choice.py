@@ -95,8 +95,8 @@ def score_votes(
     Parameters
     ----------
     theta : ndarray, shape (n_arms, n_contexts, n_scenarios)
-    context : ndarray of int, shape (n_rows,)
-        The context that each row belongs to.
+    context : ndarray of int, shape (n_rows,) or (n_rows, n_arms)
+        The context that each row belongs to; of each arm by itself, where their scenarios come from several.
     cost : ndarray, shape (n_rows, n_arms)
         Expected dollars of a call. Not read where `eligible` is false; NaN wins nothing, unless λ is 0.
     eligible : ndarray of bool, shape (n_rows, n_arms)
@@ -110,11 +110,12 @@ def score_votes(
     """
     n_rows, n_arms = cost.shape
     n_scenarios = theta.shape[2]
+    of_arm = context if context.ndim == 2 else np.broadcast_to(context[:, None], (n_rows, n_arms))
     charge = np.where(eligible, price * np.where(eligible, cost, 0.0) if price else 0.0, np.inf)
     best = np.full((n_rows, n_scenarios), -np.inf)
     winner = np.zeros((n_rows, n_scenarios), dtype=np.intp)
     for arm in range(n_arms):
-        score = theta[arm][context] - charge[:, arm, None]
+        score = theta[arm][of_arm[:, arm]] - charge[:, arm, None]
         better = score > best
         np.copyto(best, score, where=better)
         np.copyto(winner, arm, where=better)

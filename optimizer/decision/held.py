@@ -52,7 +52,7 @@ def _cheaper(situation: Situation, chain: Chain, settled: Settled, target_usd: f
     holdout = usual_holdout(chain) if warming else settled.holdout
     anchored = holdout > 0.0 or chain.objective.kind == "average"
     votes = Votes(situation, holdout, chain.exploration if warming else settled.exploration, anchored=anchored)
-    held = replace(settled, holdout=holdout, exploration=votes.exploration, kept=0.0, wide=False, lowered=True)
+    held = replace(settled, holdout=holdout, exploration=votes.exploration, kept=0.0, dear_usd=None, lowered=True)
     if votes.spend(votes.highest) > target_usd:
         bare = replace(votes, exploration=0.0)
         return replace(held, price=votes.highest, exploration=0.0, holdout=_holdout_within(bare, target_usd))
@@ -60,7 +60,7 @@ def _cheaper(situation: Situation, chain: Chain, settled: Settled, target_usd: f
         price, kept = richest_mixture(votes, target_usd)
         return replace(held, price=price, kept=kept)
     price, found = within(votes, target_usd, settled.price or 0.0)
-    return replace(held, price=price, exploration=found.exploration, wide=found.wide)
+    return replace(held, price=price, exploration=found.exploration, dear_usd=found.dear_usd)
 
 
 def _holdout_within(votes: Votes, target_usd: float) -> float:

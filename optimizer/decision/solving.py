@@ -24,8 +24,8 @@ class Votes:
 
     Attributes
     ----------
-    wide : bool
-        Whether draws doubt the models' effects, too.
+    dear_usd : float or None
+        Draws doubt the effects of models dearer than this, too; None: of none.
     anchored : bool
         Whether the incumbent is left in, votes or none, because the floor may need it.
     """
@@ -33,16 +33,20 @@ class Votes:
     situation: Situation
     holdout: float
     exploration: float
-    wide: bool = False
+    dear_usd: float | None = None
     anchored: bool = False
 
     @cached_property
     def theta(self) -> FloatArray:
         """Scenarios, shape (n_arms, n_contexts, n_scenarios)."""
         at = self.situation
-        if self.wide:
-            return scenarios(at.belief.wide(), at.cells, at.models)
         return scenarios(at.belief, at.cells, at.models) if at.theta is None else at.theta
+
+    @cached_property
+    def both(self) -> FloatArray:
+        """Scenarios, and after them, along the contexts, those that doubt the models' effects, too."""
+        at = self.situation
+        return np.concatenate([self.theta, scenarios(at.belief.wide(), at.cells, at.models)], axis=1)
 
     @cached_property
     def cost(self) -> FloatArray:
@@ -73,7 +77,10 @@ class Votes:
     def votes(self, price: float) -> FloatArray:
         """Return the shares of scenarios won."""
         at = self.situation
-        return score_votes(self.theta, at.context, at.cost, at.eligible, price)
+        if self.dear_usd is None:
+            return score_votes(self.theta, at.context, at.cost, at.eligible, price)
+        context = at.context[:, None] + self.theta.shape[1] * (self.cost > self.dear_usd)
+        return score_votes(self.both, context, at.cost, at.eligible, price)
 
     def _after(self, votes: FloatArray, kept: float) -> tuple[tuple[str, FloatArray], ...]:
         """Return what the steps after the votes make of them; linear in `kept`."""
@@ -132,8 +139,9 @@ def within(votes: Votes, target_usd: float, guess: float) -> tuple[float, Votes]
         return votes.highest, replace(votes, exploration=0.0)
     price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
     if price == 0.0:
-        # The budget has room left: let it pay for what may be wrong about the dear models.
-        votes = replace(votes, wide=True)
+        # The budget has room left: let it pay for what may be wrong about the models that it held back till now. It
+        # held back none that cost less; to doubt them, too, spends quality on trials and leaves the room as it was.
+        votes = replace(votes, dear_usd=target_usd)
         price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
     while votes.exploration > _LEAST_EXPLORATION and votes.spend(price) > target_usd:
         votes = replace(votes, exploration=votes.exploration / 2.0)

@@ -330,15 +330,16 @@ def test_the_same_situation_gives_the_same_shares(seed: int, settings_: Chain) -
     assert_array_equal(first.shares, second.shares)
 
 
-def test_a_budget_with_room_doubts_what_it_believes_of_models() -> None:
-    """At λ = 0 the belief with doubt decides, alone and by row; a budget that binds keeps to the plain one."""
+def test_a_budget_with_room_doubts_what_it_believes_of_dear_models() -> None:
+    """Of those that cost more than a call may on average, alone and by row; one that binds keeps to the plain."""
     doubted = replace(close_race().belief, doubted=np.full((2, 5), 4.0))
-    situation = replace(close_race(), belief=doubted)
-    roomy, tight = (decide(situation, chain(f"budget:{usd}", exploration=0.0)) for usd in ("1", "0.0004"))
-    assert (roomy.price, roomy.wide, tight.wide) == (0.0, True, False)
-    wide = replace(situation, belief=doubted.wide())
-    assert_array_equal(roomy.shares, at_price(wide, chain("quality", exploration=0.0), 0.0).shares)
-    assert_array_equal(
-        roomy.shares, decide(situation, chain("budget:1", exploration=0.0), settled=roomy.settled).shares
-    )
-    assert_array_equal(tight.shares, decide(close_race(), chain("budget:0.0004", exploration=0.0)).shares)
+    situation = replace(close_race(), belief=doubted, cost=np.tile(close_race().cost[1], (3, 1)))
+    roomy, tight = (decide(situation, chain(f"budget:{usd}", exploration=0.0)) for usd in ("0.0014", "0.0004"))
+    assert (roomy.dear_usd, tight.dear_usd) == (0.0014, None)
+    dear = np.array([True, False, False, False, True])  # at $.002, .0004, .0008, .0012 and .0016
+    wide = replace(situation, belief=replace(doubted, strength=np.where(dear, 4.0, doubted.strength)))
+    assert_array_equal(roomy.shares, at_price(wide, chain("quality", exploration=0.0), roomy.price or 0.0).shares)
+    alone = decide(situation, chain("budget:0.0014", exploration=0.0), settled=roomy.settled)
+    assert_array_equal(roomy.shares, alone.shares)
+    plain = replace(situation, belief=close_race().belief)
+    assert_array_equal(tight.shares, decide(plain, chain("budget:0.0004", exploration=0.0)).shares)
