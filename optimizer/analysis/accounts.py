@@ -113,13 +113,19 @@ def read_accounts(
 ) -> Accounts:
     """Return the accounts of the calls decided in [start, end); `told` hears how many were read, now and then."""
     served = served_between(database, start, end, use_case=use_case, told=told)
-    digests: set[str] = set()
-    for name in served.keys() & baselines.of_use_case.keys():
-        calls = served[name]
-        digests.update(calls.digests[i] for i in np.unique(calls.decision[calls.settled == DRAWN]).tolist())
-    # Where it is not among the models, neither a holdout nor a draw says anything of the baseline.
-    naming = {baselines.of_use_case[name] for name in served if name in baselines.of_use_case}
-    return Accounts.of(served, baselines, draws_of(database, digests, naming=naming))
+    digests = {digest for calls in served.values() for digest in _telling(calls, baselines)}
+    return Accounts.of(served, baselines, draws_of(database, digests))
+
+
+def _telling(calls: Served, baselines: BaselinePrices) -> Iterable[str]:
+    """Return the decisions that a use case's calls were drawn from; none where that never was its baseline.
+
+    Then neither a holdout nor a draw says anything of it, and very many documents need not be read.
+    """
+    baseline, drawn = baselines.of_use_case.get(calls.use_case), calls.settled == DRAWN
+    if baseline is None or not (calls.drawn[drawn] == _code(calls.models, baseline)).any():
+        return ()
+    return (calls.digests[i] for i in np.unique(calls.decision[drawn]).tolist())
 
 
 class _Lots:

@@ -4,16 +4,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from json import dumps
 from typing import NotRequired
 
 from pydantic import TypeAdapter
-from sqlalchemy import false, func, or_, select
+from sqlalchemy import select
 
 # pydantic refuses those of the standard library before Python 3.12.
 from typing_extensions import TypedDict
 
-from optimizer.ledger.database import Database, in_batches
+from optimizer.ledger.database import Database, in_batches, no_garbage
 from optimizer.ledger.tables import decisions
 
 _BATCH = 500
@@ -37,31 +36,20 @@ class Drawn:
     incumbent: str
 
 
-def draws_of(
-    database: Database, digests: Collection[str], *, naming: Collection[str] | None = None
-) -> Iterator[tuple[str, Drawn]]:
-    """Yield (digest, what was drawn from) of these decisions, in order of the digests.
-
-    Parameters
-    ----------
-    naming : collection of str, optional
-        Of decisions that name one of these models only; the others are not looked into.
-    """
+def draws_of(database: Database, digests: Collection[str]) -> Iterator[tuple[str, Drawn]]:
+    """Yield (digest, what was drawn from) of these decisions, in order of the digests."""
     wanted = sorted(digests)
     for begin in range(0, len(wanted), _BATCH):
-        for digest, document in _documents(database, wanted[begin : begin + _BATCH], naming):
-            yield digest, _drawn(document)
+        with no_garbage():
+            documents = _documents(database, wanted[begin : begin + _BATCH])
+            found = [(digest, _drawn(document)) for digest, document in documents]
+        yield from found
 
 
-def _documents(database: Database, digests: Sequence[str], naming: Collection[str] | None) -> Sequence[tuple[str, str]]:
+def _documents(database: Database, digests: Sequence[str]) -> Sequence[Sequence[str]]:
     query = select(decisions.c.digest, decisions.c.document_json).where(decisions.c.digest.in_(digests))
     with database.reading() as connection:
-        if naming is not None:
-            place_of = func.instr if database.is_sqlite else func.strpos
-            quoted = (f'"model_id":{dumps(model, ensure_ascii=False)}' for model in naming)
-            query = query.where(or_(false(), *(place_of(decisions.c.document_json, text) > 0 for text in quoted)))
-        rows = chain.from_iterable(in_batches(connection, query.order_by(decisions.c.digest), _BATCH))
-        return [(digest, document) for digest, document in rows]
+        return list(chain.from_iterable(in_batches(connection, query.order_by(decisions.c.digest), _BATCH)))
 
 
 class _Candidate(TypedDict):

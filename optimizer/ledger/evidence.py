@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from optimizer.decision.evidence import DAY_S, HOUR_S, EvidenceKey, Sums, added
-from optimizer.ledger.database import Database, in_batches
+from optimizer.ledger.database import Database, in_batches, no_garbage
 from optimizer.ledger.rows import to_us
 from optimizer.ledger.statements import Statements, insert_into
 from optimizer.ledger.tables import evidence, evidence_state, now_us
@@ -109,7 +109,8 @@ def stored_evidence(connection: Connection, *, without: Sequence[str] = ()) -> d
     """Return all rows that mean something."""
     left_out = [not_(evidence.c.measure.startswith(name)) for name in without]
     batches = in_batches(connection, _ROWS.where(*left_out), _BATCH)
-    return {EvidenceKey(*row[:6]): Sums(*row[6:]) for rows in batches for row in rows if any(row[6:])}
+    with no_garbage():
+        return {EvidenceKey(*row[:6]): Sums(*row[6:]) for rows in batches for row in rows if any(row[6:])}
 
 
 _BATCH = 10_000

@@ -4,17 +4,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import repeat
-from operator import ne
+from functools import reduce
+from operator import add, ne
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, case, select
 
 from optimizer.decision.belief import BoolArray, FloatArray, IntArray
 from optimizer.domain import NANO_USD
-from optimizer.ledger.database import Database, in_batches
+from optimizer.ledger.database import Database, in_batches, no_garbage
 from optimizer.ledger.rows import to_us
 from optimizer.ledger.tables import attempts, calls
 
@@ -84,22 +84,20 @@ def served_between(
     codes = _Codes()
     parts: dict[int, list[tuple[npt.NDArray[Any], ...]]] = defaultdict(list)
     n_read = 0
-    for rows in _whole_calls(database, _query(start, end, use_case), at_once):
-        use_cases, columns = _arrays(rows, codes)
-        for code in np.unique(use_cases).tolist():
-            mine = use_cases == code
-            parts[code].append(tuple(column[mine] for column in columns))
-        n_read += use_cases.size
-        told(n_read)
+    with no_garbage():
+        for rows in _whole_calls(database, _query(start, end, use_case), at_once):
+            use_cases, columns = _arrays(rows, codes)
+            for code in np.unique(use_cases).tolist():
+                mine = use_cases == code
+                parts[code].append(tuple(column[mine] for column in columns))
+            n_read += use_cases.size
+            told(n_read)
     names, models, digests = codes.use_cases.names, codes.models.names, codes.digests.names
     found: dict[str, Served] = {}
     for code in sorted(parts, key=lambda code: int(parts[code][0][0][0])):
         whole = (np.concatenate(column) for column in zip(*parts.pop(code), strict=True))
         found[names[code]] = Served(names[code], models, digests, *whole)
     return found
-
-
-_NOT_REUSED = {None: True}
 
 
 class _Numbers(dict[str | None, int]):
@@ -140,11 +138,8 @@ def _query(start: datetime, end: datetime, use_case: str | None) -> Select[Any]:
             c.decision_digest,
             c.session_id,
             c.overridden_by,
-            c.propensity,
-            c.held_out,
             a.model_id,
-            a.served,
-            a.reused,
+            _flags(c.propensity.is_not(None), c.held_out.is_(True), a.served.is_(True), a.reused.is_(None)),
             a.cost_nano_usd,
             a.input_tokens,
             a.cached_tokens,
@@ -157,6 +152,11 @@ def _query(start: datetime, end: datetime, use_case: str | None) -> Select[Any]:
     if use_case is not None:
         query = query.where(c.use_case == use_case)
     return query.order_by(c.decided_at_us, c.call_id, a.number)
+
+
+def _flags(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+    """Return conditions as bits of one number: every column that is read takes its time."""
+    return reduce(add, (case((condition, 1 << i), else_=0) for i, condition in enumerate(conditions)))
 
 
 def _whole_calls(database: Database, query: Select[Any], at_once: int) -> Iterator[list[_Column]]:
@@ -177,12 +177,12 @@ def _whole_calls(database: Database, query: Select[Any], at_once: int) -> Iterat
 
 def _arrays(rows: list[_Column], codes: _Codes) -> tuple[IntArray, tuple[npt.NDArray[Any], ...]]:
     """Return the use cases' codes and the columns of `Served` of the calls whose attempts these are."""
-    ids, use_case, at_us, drawn, digest, session, override, propensity, held_out, *of_attempt = zip(*rows, strict=True)
-    model, served, reused, cost, *facts = of_attempt
+    ids, use_case, at_us, drawn, digest, session, override, model, flags, cost, *facts = zip(*rows, strict=True)
     n = len(ids)
     begins = np.flatnonzero(np.fromiter(map(ne, ids, (None, *ids[:-1])), np.bool_, n))
-    own = np.fromiter(map(_NOT_REUSED.get, reused, repeat(False)), np.bool_, n)
-    number = np.where(own & np.array(served, dtype=np.bool_), np.arange(n), n)
+    bits = np.array(flags, dtype=np.int8)
+    drawn_by, held_out, served, own = (bits & (1 << i) > 0 for i in range(4))
+    number = np.where(own & served, np.arange(n), n)
     at = np.minimum.reduceat(number, begins)
     paid_usd = np.add.reduceat(np.where(own, _floats(cost), 0.0), begins) / NANO_USD  # a sum with NaN is NaN
     paid_usd, at = paid_usd[at < n], at[at < n]
@@ -192,8 +192,8 @@ def _arrays(rows: list[_Column], codes: _Codes) -> tuple[IntArray, tuple[npt.NDA
         codes.models.of(drawn),
         codes.digests.of(digest),
         codes.sessions.of(session),
-        _settled(codes.overrides.of(override), _floats(propensity)),
-        np.array(held_out, dtype=np.bool_),
+        _settled(codes.overrides.of(override), drawn_by),
+        held_out,
         *map(_floats, facts),
     )
     return codes.use_cases.of(use_case)[at], (*(column[at] for column in columns), paid_usd)
@@ -203,6 +203,5 @@ def _floats(column: _Column) -> FloatArray:
     return np.array(column, dtype=np.float64)  # None becomes NaN
 
 
-def _settled(override: IntArray, propensity: FloatArray) -> IntArray:
-    by_draw = (override == -1) & ~np.isnan(propensity)
-    return np.where(by_draw, DRAWN, np.where(override == 0, IN_SESSION, OTHERWISE)).astype(np.int8)
+def _settled(override: IntArray, drawn: BoolArray) -> IntArray:
+    return np.where((override == -1) & drawn, DRAWN, np.where(override == 0, IN_SESSION, OTHERWISE)).astype(np.int8)

@@ -78,7 +78,7 @@ DRAWS = st.builds(
     held_share=st.sampled_from([0.0, 0.1, 0.5]),
     incumbent=st.sampled_from(["dear", "other"]),
     at_s=st.just(0.0),
-)
+).filter(lambda draw: (draw.baseline, draw.baseline_share) not in ((True, 0.0), (False, 1.0)))
 CALLS = st.builds(
     ServedCall,
     use_case=st.sampled_from(["chat", "code", "research"]),

@@ -28,8 +28,6 @@ def test_shares_and_holdout_are_those_that_calls_were_drawn_by(url: str, tmp_pat
         stored = {s.call_id: opt.call(s.call_id).selection for s in (*warm, *later, *other)}
         digests = {selection.decision.digest for selection in stored.values()}
         found = dict(draws_of(opt.database, digests))
-        assert dict(draws_of(opt.database, digests, naming={"gpt-4o", "none"})) == found
-        assert not dict(draws_of(opt.database, digests, naming={"gpt-4"}))
         assert not dict(draws_of(opt.database, {"none"}))
     for selection in stored.values():
         assert found[selection.decision.digest].shares == selection.distribution
