@@ -105,9 +105,10 @@ class Part:
                 )  # fmt: skip
             if answered:
                 n_input, n_cached, n_output, nano_usd = counts
+                n_thought = None if n_output is None else n_output // 3
                 yield (
                     call_id, int(failed), model, "portkey", at_us + 1_000_000, True, 200, None, None, model, ms,
-                    ms / 4.0, n_input, n_cached, n_output, None if n_input is None else 0, nano_usd, priced,
+                    ms / 4.0, n_input, n_cached, n_output, n_thought, nano_usd, priced,
                     "cache" if reused else None,
                 )  # fmt: skip
 

@@ -6,8 +6,9 @@ holdout whose incumbent is the baseline (experiment), one has none and explores,
 enough (off-policy estimate), and the others have baselines that nobody serves any more (priced counterfactual). Every
 seed is another world: prices and abilities are the catalogue's, what models write, and so what they cost, is not.
 
-Limits of a saving say how far it would move if such traffic came again, so they hold what was saved on these very
-calls more often than 95% of the time. `--seeds 200`, `--calls 1500` and `--jobs 2` are the defaults.
+Limits of a saving are about what was saved on these very calls: what they cost is known, what the baseline would have
+cost is not. Where its length is assumed (priced), they allow for models that differ more than those of this world do.
+`--seeds 200`, `--calls 1500` and `--jobs 2` are the defaults.
 """
 
 import argparse

@@ -60,7 +60,7 @@ tidy(book.tables.money.drop("baseline"))
 print(book.report.saving.method)
 
 # %% [markdown]
-# The limits tell how far the sum would move if such traffic came again. They say nothing about the assumption.
+# The limits are about these very calls: what they cost is known, what their baselines would have cost is not.
 #
 # The dearest pairs of use case and model, for whoever wants to spend less still:
 

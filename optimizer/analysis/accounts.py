@@ -57,6 +57,10 @@ class BaselinePrices:
         is_long = input_tokens > over[kind]
         return tuple(np.where(is_long, long[kind, i], short[kind, i]) for i in range(3))
 
+    def thinks(self, model: str) -> bool:
+        """Return whether a baseline may have thought before it answered, in tokens that are paid for."""
+        return self._catalog[model].is_reasoning is not False
+
     def _gateway(self, model: str) -> Gateway:
         offers = (gateway for gateway in self._gateways if self._catalog[model].offered_by(gateway))
         return "direct" if model in self.retired else next(offers, "direct")
@@ -200,6 +204,7 @@ def _beside(calls: Served, baselines: BaselinePrices, draws: Draws) -> ServedCal
         calls.model,
         calls.paid_usd,
         calls.output_tokens,
+        calls.output_tokens - (0.0 if baselines.thinks(baseline) else np.nan_to_num(calls.reasoning_tokens)),
         fresh * (calls.input_tokens - n_cached) + cached * n_cached,
         output,
         calls.session,

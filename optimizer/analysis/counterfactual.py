@@ -2,12 +2,12 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from optimizer.analysis.intervals import Estimate, combined
-from optimizer.analysis.saved_calls import Part, Saving, scaled, sum_of, total_of
+from optimizer.analysis.intervals import Estimate, combined, ratio_estimate
+from optimizer.analysis.saved_calls import Part, Saving, sum_of
 from optimizer.analysis.served_calls import ServedCalls
 from optimizer.decision.belief import FloatArray
 
@@ -16,6 +16,7 @@ Lengths = Mapping[str, tuple[float, int]]  # use case → its baseline's mean ou
 MIN_SERVED = 30  # calls from which a model's own output length is trusted
 SPREAD = 0.3  # how far models' mean lengths usually lie apart, in log tokens; what the ledger shows moves it
 _SPREAD_WEIGHT = 4.0  # models that SPREAD is worth
+_CALLS_APART = 0.5  # how far two models' answers to one request lie apart beside that, in log tokens
 
 
 def priced_counterfactual(
@@ -25,9 +26,9 @@ def priced_counterfactual(
 
     A baseline would have read each call's own input, at its own price in force. It would have written as much as it
     wrote on average where it served at least `min_served` calls of that use case, else as much as the model that
-    served. What the baseline served itself saved nothing. Calls of one session count as one independent unit. The
-    limits include the uncertainty of the baseline's average length; of an assumed one, how far the lengths of models
-    lie apart in that use case.
+    served, without its thoughts if the baseline does not think. What the baseline served itself saved nothing. The
+    limits are the uncertainty of the baseline's average length, taken over sessions, and of each call around it; of an
+    assumed one, how far the lengths of models lie apart in that use case.
 
     Parameters
     ----------
@@ -41,22 +42,14 @@ def priced(groups: Sequence[ServedCalls], *, min_served: int = MIN_SERVED, sprea
     """Return the same as a part of a saving."""
     known = [group.take(group.priced) for group in groups]
     lengths = _own_lengths(known, min_served)
-    would = [_would_usd(group, lengths) for group in known]
-    # Besides its own saving, a baseline's call that was longer than average raises what all others are priced at.
-    moved = [usd + _pulls(group, lengths) for usd, group in zip(would, known, strict=True)]
-    baseline = math.fsum(float(usd.sum()) for usd in would)
+    baseline = math.fsum(float(_would_usd(group, lengths).sum()) for group in known)
     paid = math.fsum(float(group.paid_usd.sum()) for group in known)
-    doubt = _doubt_usd(known, lengths, min_served, spread)
-
-    def residual(ratio: float) -> Estimate:
-        left = [(1.0 - ratio) * usd - group.paid_usd for usd, group in zip(moved, known, strict=True)]
-        assumed = scaled(Estimate(0.0, doubt, _SPREAD_WEIGHT), 1.0 - ratio)
-        total = total_of(known, left)
-        return combined([total, assumed], [1.0, 1.0]) if doubt else total
-
+    doubts = [*_measured_doubts(known, lengths), *_assumed_doubts(known, lengths, min_served, spread)]
+    doubt = combined(doubts, [1.0] * len(doubts))
     n_known = sum(group.n_calls for group in known)
     n_unknown = sum(group.n_calls for group in groups) - n_known
-    return Part("priced", _method(known, lengths), n_known, n_unknown, baseline, paid, residual)
+    freedom = doubt.freedom if doubt.error else math.inf
+    return Part("priced", _method(known, lengths), n_known, n_unknown, baseline, paid, doubt.error, freedom)
 
 
 def _method(known: Sequence[ServedCalls], lengths: Lengths) -> str:
@@ -68,7 +61,7 @@ def _method(known: Sequence[ServedCalls], lengths: Lengths) -> str:
     if own:
         text += f", plus the baseline's own mean output ({', '.join(own)})"
     if borrowed:
-        text += f", plus the output of the model that served, for want of enough own calls ({', '.join(borrowed)})"
+        text += f", plus the answer of the model that served, for want of enough own calls ({', '.join(borrowed)})"
     return text + "; less what was paid"
 
 
@@ -79,35 +72,47 @@ def _own_lengths(known: Sequence[ServedCalls], min_served: int) -> Lengths:
 
 
 def _would_usd(group: ServedCalls, lengths: Lengths) -> FloatArray:
-    length = lengths[group.use_case][0] if group.use_case in lengths else group.output_tokens
+    length = lengths[group.use_case][0] if group.use_case in lengths else group.answer_tokens
     return np.where(group.own, group.paid_usd, group.baseline_usd(length))
 
 
-def _pulls(group: ServedCalls, lengths: Lengths) -> FloatArray:
-    """Return by how many dollars each of the baseline's own calls moves the sum through its average length."""
-    if group.use_case not in lengths:
-        return np.zeros(group.n_calls)
-    mean, n = lengths[group.use_case]
-    per_token = float(group.list_usd_per_token[~group.own].sum())
-    return np.where(group.own, per_token / n * (group.output_tokens - mean), 0.0)
-
-
-def _doubt_usd(known: Sequence[ServedCalls], lengths: Lengths, min_served: int, spread: float) -> float:
-    """Return the standard error of what assumed lengths cost: one length for each baseline, wherever it is assumed."""
-    by_baseline: dict[str, float] = defaultdict(float)
+def _measured_doubts(known: Sequence[ServedCalls], lengths: Lengths) -> Iterator[Estimate]:
+    """Yield the errors of what measured lengths cost: of the mean, and of each call around it."""
     for group in known:
-        if spread > 0.0 and group.use_case not in lengths:
-            output = (group.list_usd_per_token * group.output_tokens)[~group.own].sum()
-            by_baseline[group.baseline] += _spread(group, min_served, spread) * float(output)
-    return math.sqrt(sum(usd**2 for usd in by_baseline.values()))
+        if group.use_case in lengths and not group.own.all():
+            own, others = group.take(group.own), group.take(~group.own)
+            mean = ratio_estimate(own.by_unit(own.output_tokens), own.by_unit(np.ones(own.n_calls)))
+            apart = float(np.std(own.output_tokens))
+            of_each = apart * math.sqrt(float((others.by_unit(others.list_usd_per_token) ** 2).sum()))
+            of_mean = mean.error * float(others.list_usd_per_token.sum())
+            yield Estimate(0.0, math.hypot(of_mean, of_each), mean.freedom)
 
 
-def _spread(group: ServedCalls, min_served: int, spread: float) -> float:
-    """Return the standard deviation of log mean output between models, shrunk to the usual one."""
+def _assumed_doubts(
+    known: Sequence[ServedCalls], lengths: Lengths, min_served: int, spread: float
+) -> Iterator[Estimate]:
+    """Yield the errors of what assumed lengths cost: of the calls, and one for each baseline, wherever assumed."""
+    by_baseline: dict[str, float] = defaultdict(float)
+    freedoms: dict[str, float] = {}
+    for group in known:
+        if spread <= 0.0 or group.use_case in lengths or group.own.all():
+            continue
+        others = group.take(~group.own)
+        usd = others.list_usd_per_token * others.answer_tokens
+        apart, freedom = _spread(group, min_served, spread)
+        by_baseline[group.baseline] += apart * float(usd.sum())
+        freedoms[group.baseline] = min(freedom, freedoms.get(group.baseline, freedom))
+        yield Estimate(0.0, _CALLS_APART * math.sqrt(float((others.by_unit(usd) ** 2).sum())), freedom)
+    for baseline, doubt_usd in by_baseline.items():
+        yield Estimate(0.0, doubt_usd, freedoms[baseline])
+
+
+def _spread(group: ServedCalls, min_served: int, spread: float) -> tuple[float, float]:
+    """Return the standard deviation of log mean answers between models, shrunk to the usual one, and its freedom."""
     n = np.bincount(group.model)
-    total = np.bincount(group.model, weights=group.output_tokens)
+    total = np.bincount(group.model, weights=group.answer_tokens)
     enough = n >= max(min_served, 1)
     means = np.log(np.maximum(total[enough] / n[enough], 1.0))
     square = means.size * float(np.var(means)) if means.size > 1 else 0.0
-    freedom = max(means.size - 1, 0)
-    return math.sqrt((_SPREAD_WEIGHT * spread**2 + square) / (_SPREAD_WEIGHT + freedom))
+    freedom = _SPREAD_WEIGHT + max(means.size - 1, 0)
+    return math.sqrt((_SPREAD_WEIGHT * spread**2 + square) / freedom), freedom

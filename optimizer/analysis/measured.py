@@ -4,6 +4,7 @@ Both say by how much the baseline's calls cost more than its price list foresaw,
 requests out; whatever the list foresees, it is the lot that makes them right.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,8 +12,8 @@ import numpy as np
 
 from optimizer.analysis.estimators import Estimate as Judged
 from optimizer.analysis.estimators import LoggedCalls, Options, Predicted, doubly_robust
-from optimizer.analysis.intervals import Estimate, combined, ratio_estimate
-from optimizer.analysis.saved_calls import Part, Saving, scaled, sum_of, total_of
+from optimizer.analysis.intervals import ratio_estimate
+from optimizer.analysis.saved_calls import Part, Saving, sum_of
 from optimizer.analysis.served_calls import ServedCalls
 from optimizer.decision.belief import FloatArray
 
@@ -45,15 +46,14 @@ def experiment_part(group: ServedCalls, *, min_held_out: int = MIN_HELD_OUT) -> 
         return None
     odds = _odds_of_rest(held)
     missed = odds * (held.paid_usd - foreseen[held_out])
-    more, n = ratio_estimate(held.by_unit(missed), held.by_unit(odds)), rest.n_calls
-    of_rest, paid = foreseen[~held_out], float(rest.paid_usd.sum())
-
-    def residual(ratio: float) -> Estimate:
-        own = total_of([rest], [(1.0 - ratio) * of_rest - rest.paid_usd])
-        return combined([own, scaled(more, n)], [1.0, 1.0 - ratio])
-
-    baseline, n_unknown = float(of_rest.sum()) + n * more.value, group.n_calls - known.n_calls
-    return Part("experiment", _EXPERIMENT, n, n_unknown, baseline, paid, residual)
+    missed, odds = held.by_unit(missed), held.by_unit(odds)
+    more = ratio_estimate(missed, odds)
+    # The others' own luck is as unknown as their mean: the mean of few is compared with that of many.
+    error = more.error * math.sqrt(1.0 + held.n_units / rest.n_units)
+    freedom = min(_freedom((missed - more.value * odds) ** 2), more.freedom)
+    n, n_unknown = rest.n_calls, group.n_calls - known.n_calls
+    baseline, paid = float(foreseen[~held_out].sum()) + n * more.value, float(rest.paid_usd.sum())
+    return Part("experiment", _EXPERIMENT, n, n_unknown, baseline, paid, n * error, freedom)
 
 
 def off_policy(group: ServedCalls, options: Options | None = None) -> tuple[Part | None, Judged]:
@@ -65,23 +65,47 @@ def off_policy(group: ServedCalls, options: Options | None = None) -> tuple[Part
     foreseen, n = _foreseen_usd(known), known.n_calls
     logged = _logged(known, known.paid_usd - foreseen)
     only_baseline = np.tile([1.0, 0.0], (n, 1))
-    # The price list is the model, and needs no fitting.
-    nothing = np.zeros((n, 2))
-    ahead = Predicted(nothing, np.ones_like(nothing), np.ones(n, dtype=np.bool_))
+    # The price list is the model, with what it was short of until then; it needs no fitting.
+    short = np.column_stack([_short_until(logged), np.zeros(n)])
+    ahead = Predicted(short, np.ones_like(short), np.ones(n, dtype=np.bool_))
     # Not stabilised: long requests cost more than their list price foresees and are drawn by other shares, so draws
     # weighed by their precision would be about short ones.
     found = doubly_robust(logged, only_baseline, replace(options or Options(), stabilised=False), ahead=ahead)
-    if found.value is None or found.error is None:
+    if found.value is None:
         return None, found
-    more = Estimate(found.value, found.error, found.ess - 1.0)
-
-    def residual(ratio: float) -> Estimate:
-        own = total_of([known], [(1.0 - ratio) * foreseen - known.paid_usd])
-        return combined([own, scaled(more, n)], [1.0, 1.0 - ratio])
-
+    error, freedom = _error_of_sum(logged, short[:, 0])
     baseline, paid = float(foreseen.sum()) + n * found.value, float(known.paid_usd.sum())
     method = _OFF_POLICY.format(ess=found.ess)
-    return Part("off-policy", method, n, group.n_calls - n, baseline, paid, residual), found
+    return Part("off-policy", method, n, group.n_calls - n, baseline, paid, error, freedom), found
+
+
+def _short_until(logged: LoggedCalls) -> FloatArray:
+    """Return, for each call, the mean reward of the baseline's draws before the call's own draw; 0 where none was."""
+    drawn = logged.drawn & (logged.arm == 0)
+    weight = np.where(drawn, 1.0 / np.where(drawn, logged.propensity, 1.0), 0.0)
+    total, n = np.cumsum(weight * logged.reward), np.cumsum(weight)
+    before = np.divide(total - weight * logged.reward, n - weight, out=np.zeros_like(n), where=n - weight > 0.5)
+    return np.asarray(before[logged.draw])
+
+
+def _error_of_sum(logged: LoggedCalls, foreseen: FloatArray) -> tuple[float, float]:
+    """Return the standard error of what the baseline would have cost on these very calls, and degrees of freedom.
+
+    With d the draw of the baseline, of chance p, and r all that it and the turns which went with it cost beyond what
+    was foreseen, the sum is off by Σ(d/p − 1)r, whose variance Σ(1 − p)r²/p is estimated from the draws by
+    Σd(1 − p)r²/p² (Horvitz & Thompson 1952). Where it was sure to be drawn, nothing is in doubt.
+    """
+    missed = np.bincount(logged.draw, logged.reward - foreseen, minlength=logged.n_calls)
+    drawn = logged.drawn & (logged.arm == 0)
+    p = logged.propensity[drawn]
+    parts = (1.0 - p) / p**2 * missed[drawn] ** 2
+    return math.sqrt(float(parts.sum())), _freedom(parts)
+
+
+def _freedom(squares: FloatArray) -> float:
+    """Return the degrees of freedom of a sum of squares: few that are large tell little (Satterthwaite 1946)."""
+    fourth = float((squares**2).sum())
+    return max(2.0 * float(squares.sum()) ** 2 / fourth - 1.0, 1.0) if fourth > 0.0 else math.inf
 
 
 _EXPERIMENT = (
@@ -108,7 +132,7 @@ def _foreseen_usd(known: ServedCalls) -> FloatArray:
 
     The output is the mean over whoever served, so that it does not hang on who was drawn.
     """
-    lengths = known.output_tokens[~np.isnan(known.output_tokens)]
+    lengths = known.answer_tokens[~np.isnan(known.answer_tokens)]
     found = known.baseline_usd(float(lengths.mean())) if lengths.size else np.full(known.n_calls, np.nan)
     return np.zeros(known.n_calls) if np.isnan(found).any() else found
 

@@ -1,6 +1,5 @@
 """What savings are made of: served calls as arrays, each beside its use case's baseline, and their draws."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
@@ -54,7 +53,9 @@ class ServedCalls:
         Code of who served; `baseline_code` is the baseline's.
     paid_usd : ndarray
         What each call cost, failed attempts included.
-    output_tokens : ndarray
+    output_tokens, answer_tokens : ndarray
+        What the model that served wrote, and what of it a baseline would have to write: without its thoughts, where
+        the baseline is a model that does not think.
     list_input_usd : ndarray
         What the baseline, at its price then, would have charged for the call's own input.
     list_usd_per_token : ndarray
@@ -70,6 +71,7 @@ class ServedCalls:
     model: IntArray
     paid_usd: FloatArray
     output_tokens: FloatArray
+    answer_tokens: FloatArray
     list_input_usd: FloatArray
     list_usd_per_token: FloatArray
     session: IntArray
@@ -115,8 +117,27 @@ class ServedCalls:
 
     def take(self, calls: BoolArray) -> "ServedCalls":
         """Return some of the calls."""
-        names = ("model", "paid_usd", "output_tokens", "list_input_usd", "list_usd_per_token", "session")
+        names = (
+            "model",
+            "paid_usd",
+            "output_tokens",
+            "answer_tokens",
+            "list_input_usd",
+            "list_usd_per_token",
+            "session",
+        )
         return replace(self, **{name: getattr(self, name)[calls] for name in names}, draws=self.draws.take(calls))
+
+
+_COLUMNS = (
+    "model",
+    "paid_usd",
+    "output_tokens",
+    "answer_tokens",
+    "list_input_usd",
+    "list_usd_per_token",
+    "session",
+)
 
 
 def unit_numbers(session: IntArray) -> IntArray:
@@ -128,8 +149,3 @@ def unit_numbers(session: IntArray) -> IntArray:
     found = np.cumsum(~has) - 1 + int(met.sum())
     found[has] = number[session[has]]
     return np.asarray(found, dtype=np.intp)
-
-
-def sessions_joined(groups: Sequence[ServedCalls]) -> IntArray:
-    """Return the unit of each call of several use cases, whose sessions may go through more than one of them."""
-    return unit_numbers(np.concatenate([group.session for group in groups]))

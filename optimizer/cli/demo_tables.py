@@ -83,7 +83,7 @@ def _savings_in_words(total: Json) -> str:
     spent, baseline = total["true_cost_usd"], total["true_baseline_usd"]
     return (
         "Saved is what the baseline would have cost on each call, less what was paid; `optimizer savings` says how it "
-        "was found for each use case. The interval says how far the sum would move if such traffic came again. Here "
+        "was found for each use case. The interval says how far off that may be for these very calls. Here "
         f"the truth is known: the baselines would have cost {short_usd(baseline)} and {short_usd(spent)} was spent, so "
         f"{short_usd(baseline - spent)} was truly saved."
     )

@@ -48,6 +48,7 @@ class Outcome:
     propensity: float | None = None
     overridden_by: str | None = None
     digest: str = ""
+    reasoning_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ def _served(start: datetime, end: datetime, use_case: str | None) -> Select[Any]
             c.propensity,
             c.overridden_by,
             c.decision_digest,
+            a.reasoning_tokens,
         )
         .join_from(calls, tried, c.call_id == tried.c.call_id)
         .join(attempts, (a.call_id == c.call_id) & (a.number == tried.c.served))

@@ -63,6 +63,7 @@ class Served:
     input_tokens: FloatArray
     cached_tokens: FloatArray
     output_tokens: FloatArray
+    reasoning_tokens: FloatArray
     latency_ms: FloatArray
     paid_usd: FloatArray
 
@@ -144,6 +145,7 @@ def _query(start: datetime, end: datetime, use_case: str | None) -> Select[Any]:
             a.input_tokens,
             a.cached_tokens,
             a.output_tokens,
+            a.reasoning_tokens,
             a.latency_ms,
         )
         .join_from(calls, attempts, c.call_id == a.call_id)

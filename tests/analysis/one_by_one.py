@@ -11,7 +11,7 @@ from optimizer.analysis.accounts import BaselinePrices
 from optimizer.analysis.estimators import Estimate as Judged
 from optimizer.analysis.estimators import LoggedCalls, Options, Predicted, doubly_robust
 from optimizer.analysis.intervals import Estimate, combined, mean_estimate, ratio_estimate
-from optimizer.analysis.saved_calls import MIN_STRATUM, Part, Saving, scaled, sum_of
+from optimizer.analysis.saved_calls import Part, Saving, sum_of
 from optimizer.analysis.served_calls import Draws, ServedCalls
 from optimizer.decision.belief import FloatArray
 from optimizer.domain import Price
@@ -78,6 +78,11 @@ class ServedCall:
     session_id: str | None = None
     held_out: bool = False
     draw: Draw | None = None
+    thought_tokens: int = 0  # of the output, what the baseline would not have written
+
+    @property
+    def answer_tokens(self) -> int | None:
+        return None if self.output_tokens is None else self.output_tokens - self.thought_tokens
 
     def baseline_usd(self, output_tokens: float | None) -> float | None:
         """Return what the baseline would have charged for an output of this length; None where that is unknown."""
@@ -89,36 +94,6 @@ class ServedCall:
     def priced(self) -> bool:
         """Whether both what was paid and what the baseline would charge are known."""
         return self.paid_usd is not None and self.baseline_usd(0.0) is not None
-
-
-def total_of(calls: Sequence[ServedCall], values: FloatArray) -> Estimate:
-    """Return the sum of the calls' values, its error taken inside each use case: the mix of use cases is given."""
-    parts = []
-    for group in _strata(calls):
-        clusters = [_unit(i, calls[i]) for i in group]
-        parts.append(scaled(mean_estimate(values[group], clusters), len(group)))
-    return combined(parts, [1.0] * len(parts))
-
-
-def _strata(calls: Sequence[ServedCall]) -> list[list[int]]:
-    """Return the positions of the calls by use case, with small ones joined until each has `MIN_STRATUM` units."""
-    by_use_case: dict[str, list[int]] = {}
-    for i, call in enumerate(calls):
-        by_use_case.setdefault(call.use_case, []).append(i)
-
-    def size(group: list[int]) -> int:
-        return len({_unit(i, calls[i]) for i in group})
-
-    strata: list[list[int]] = []
-    for group in sorted(by_use_case.values(), key=size):
-        if strata and size(strata[-1]) < MIN_STRATUM:
-            strata[-1] += group
-        else:
-            strata.append(group)
-    if len(strata) > 1 and size(strata[-1]) < MIN_STRATUM:
-        last = strata.pop()
-        strata[-1] += last
-    return strata
 
 
 def units(calls: Iterable[ServedCall]) -> list[Hashable]:
@@ -142,42 +117,15 @@ SPREAD = 0.3  # how far models' mean lengths usually lie apart, in log tokens; w
 _SPREAD_WEIGHT = 4.0  # models that SPREAD is worth
 
 
-def priced_counterfactual(
-    calls: Iterable[ServedCall], *, min_served: int = MIN_SERVED, spread: float = SPREAD
-) -> Saving:
-    """Return what the calls saved against their baselines, at the baselines' prices.
-
-    A baseline would have read each call's own input, at its own price in force. It would have written as much as it
-    wrote on average where it served at least `min_served` calls of that use case, else as much as the model that
-    served. What the baseline served itself saved nothing. Calls of one session count as one independent unit. The
-    limits include the uncertainty of the baseline's average length; of an assumed one, how far the lengths of models
-    lie apart in that use case.
-
-    Parameters
-    ----------
-    spread : float
-        How far they usually do, in log tokens, where the calls do not tell; 0 trusts the assumption.
-    """
-    return sum_of([priced(list(calls), min_served=min_served, spread=spread)])
-
-
 def priced(calls: Sequence[ServedCall], *, min_served: int = MIN_SERVED, spread: float = SPREAD) -> Part:
-    """Return the same as a part of a saving."""
     known = [call for call in calls if call.priced]
     lengths = _own_lengths(known, min_served)
-    would = np.array([_would_usd(call, lengths) for call in known])
-    paid = dollars(known)
-    # Besides its own saving, a baseline's call that was longer than average raises what all others are priced at.
-    moved = would + np.array(_pulls(known, lengths))
-    baseline, doubt = float(would.sum()), _doubt_usd(known, lengths, min_served, spread)
-
-    def residual(ratio: float) -> Estimate:
-        total = total_of(known, moved - paid - ratio * moved)
-        assumed = scaled(Estimate(0.0, doubt, _SPREAD_WEIGHT), 1.0 - ratio)
-        return combined([total, assumed], [1.0, 1.0]) if doubt else total
-
-    method = _method(known, lengths)
-    return Part("priced", method, len(known), len(calls) - len(known), baseline, float(paid.sum()), residual)
+    baseline = math.fsum(_would_usd(call, lengths) for call in known)
+    doubts = [*_measured_doubts(known, lengths), *_assumed_doubts(known, lengths, min_served, spread)]
+    doubt = combined(doubts, [1.0] * len(doubts))
+    freedom = doubt.freedom if doubt.error else math.inf
+    n_unknown, paid = len(calls) - len(known), math.fsum(dollars(known))
+    return Part("priced", _method(known, lengths), len(known), n_unknown, baseline, paid, doubt.error, freedom)
 
 
 def _method(known: Sequence[ServedCall], lengths: Lengths) -> str:
@@ -191,7 +139,7 @@ def _method(known: Sequence[ServedCall], lengths: Lengths) -> str:
     if own:
         text += f", plus the baseline's own mean output ({', '.join(own)})"
     if borrowed:
-        text += f", plus the output of the model that served, for want of enough own calls ({', '.join(borrowed)})"
+        text += f", plus the answer of the model that served, for want of enough own calls ({', '.join(borrowed)})"
     return text + "; less what was paid"
 
 
@@ -207,80 +155,60 @@ def _own_lengths(known: Sequence[ServedCall], min_served: int) -> Lengths:
 def _would_usd(call: ServedCall, lengths: Lengths) -> float:
     if call.model_id == call.baseline:
         return call.paid_usd or 0.0
-    length = lengths.get((call.use_case, call.baseline), (call.output_tokens, 0))[0]
+    length = lengths.get((call.use_case, call.baseline), (call.answer_tokens, 0))[0]
     return call.baseline_usd(length) or 0.0
 
 
-def _pulls(known: Sequence[ServedCall], lengths: Lengths) -> list[float]:
-    """Return by how many dollars each of the baseline's own calls moves the sum through its average length."""
-    per_token: dict[tuple[str, str], float] = {}
-    for call in known:
-        if call.model_id != call.baseline:
-            key = call.use_case, call.baseline
-            per_token[key] = per_token.get(key, 0.0) + _usd_per_token(call)
+def _measured_doubts(known: Sequence[ServedCall], lengths: Lengths) -> list[Estimate]:
+    found = []
+    for use_case, baseline in lengths:
+        mine = [call for call in known if call.use_case == use_case]
+        own = [call for call in mine if call.model_id == baseline]
+        others = [call for call in mine if call.model_id != baseline]
+        if others:
+            tokens = [float(call.output_tokens or 0) for call in own]
+            mean = mean_estimate(tokens, units(own))
+            each = float(np.std(tokens)) * _root_of_squares(others, [_usd_per_token(call) for call in others])
+            found.append(Estimate(0.0, math.hypot(mean.error * sum(map(_usd_per_token, others)), each), mean.freedom))
+    return found
 
-    def pull(call: ServedCall) -> float:
-        key = call.use_case, call.baseline
-        if call.model_id != call.baseline or key not in lengths:
-            return 0.0
-        mean, n = lengths[key]
-        return per_token.get(key, 0.0) / n * ((call.output_tokens or 0) - mean)
 
-    return [pull(call) for call in known]
+def _assumed_doubts(known: Sequence[ServedCall], lengths: Lengths, min_served: int, spread: float) -> list[Estimate]:
+    found, by_baseline = [], defaultdict(list)
+    for use_case, baseline in dict.fromkeys((call.use_case, call.baseline) for call in known):
+        mine = [call for call in known if call.use_case == use_case]
+        others = [call for call in mine if call.model_id != baseline]
+        if spread > 0.0 and others and (use_case, baseline) not in lengths:
+            usd = [_usd_per_token(call) * (call.answer_tokens or 0) for call in others]
+            apart, freedom = _spread(mine, min_served, spread)
+            found.append(Estimate(0.0, 0.5 * _root_of_squares(others, usd), freedom))
+            by_baseline[baseline].append((apart * sum(usd), freedom))
+    doubts = [Estimate(0.0, sum(usd for usd, _ in each), min(n for _, n in each)) for each in by_baseline.values()]
+    return found + doubts
+
+
+def _root_of_squares(calls: Sequence[ServedCall], values: Sequence[float]) -> float:
+    sums: dict[Hashable, float] = defaultdict(float)
+    for unit, value in zip(units(calls), values, strict=True):
+        sums[unit] += value
+    return math.sqrt(sum(value**2 for value in sums.values()))
 
 
 def _usd_per_token(call: ServedCall) -> float:
     return call.baseline_price.per_token(call.input_tokens or 0)[2] or 0.0
 
 
-def _doubt_usd(known: Sequence[ServedCall], lengths: Lengths, min_served: int, spread: float) -> float:
-    """Return the standard error of what assumed lengths cost: one length for each baseline, wherever it is assumed."""
-    if spread <= 0.0:
-        return 0.0
-    apart = _spreads(known, min_served, spread)
-    by_baseline: dict[str, float] = defaultdict(float)
-    for call in known:
-        if call.model_id != call.baseline and (call.use_case, call.baseline) not in lengths:
-            output = _usd_per_token(call) * (call.output_tokens or 0)
-            by_baseline[call.baseline] += apart[call.use_case] * output
-    return math.sqrt(sum(usd**2 for usd in by_baseline.values()))
-
-
-def _spreads(known: Sequence[ServedCall], min_served: int, spread: float) -> dict[str, float]:
-    """Return use case → standard deviation of log mean output between models, shrunk to the usual one."""
-    outputs: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for call in known:
-        outputs[call.use_case][call.model_id].append(call.output_tokens or 0)
-    found = {}
-    for use_case, by_model in outputs.items():
-        means = [math.log(max(sum(n) / len(n), 1.0)) for n in by_model.values() if len(n) >= min_served]
-        square = len(means) * float(np.var(means)) if len(means) > 1 else 0.0
-        freedom = max(len(means) - 1, 0)
-        found[use_case] = math.sqrt((_SPREAD_WEIGHT * spread**2 + square) / (_SPREAD_WEIGHT + freedom))
-    return found
+def _spread(calls: Sequence[ServedCall], min_served: int, spread: float) -> tuple[float, float]:
+    answers: dict[str, list[int]] = defaultdict(list)
+    for call in calls:
+        answers[call.model_id].append(call.answer_tokens or 0)
+    means = [math.log(max(sum(n) / len(n), 1.0)) for n in answers.values() if len(n) >= min_served]
+    square = len(means) * float(np.var(means)) if len(means) > 1 else 0.0
+    freedom = _SPREAD_WEIGHT + max(len(means) - 1, 0)
+    return math.sqrt((_SPREAD_WEIGHT * spread**2 + square) / freedom), freedom
 
 
 MIN_HELD_OUT = 20  # sessions, or calls without one, on either side of an experiment
-
-
-def experiment(calls: Iterable[ServedCall], *, min_held_out: int = MIN_HELD_OUT) -> Saving | None:
-    """Return what the optimised calls saved against the held-out ones, which the incumbent served by lot.
-
-    Hand in only calls that were drawn (no pins, rules or warm-up): only those were allotted by chance, and only of use
-    cases whose incumbent is their baseline.
-
-    Returns
-    -------
-    Saving or None
-        Over the optimised calls; None where a use case has fewer than `min_held_out` sessions (or calls without one)
-        on either side.
-    """
-    by_use_case: dict[str, list[ServedCall]] = defaultdict(list)
-    for call in calls:
-        by_use_case[call.use_case].append(call)
-    parts = [experiment_part(group, min_held_out=min_held_out) for group in by_use_case.values()]
-    found = [part for part in parts if part is not None]
-    return sum_of(found) if found and len(found) == len(parts) else None
 
 
 def experiment_part(calls: Sequence[ServedCall], *, min_held_out: int = MIN_HELD_OUT) -> Part | None:
@@ -295,13 +223,15 @@ def experiment_part(calls: Sequence[ServedCall], *, min_held_out: int = MIN_HELD
     odds = np.array([_odds_of_rest(call) for call in held_calls])
     missed = odds * (dollars(held_calls) - foreseen[held])
     more, paid, n = ratio_estimate(missed, odds, units(held_calls)), dollars(rest), len(rest)
+    error = n * more.error * math.sqrt(1.0 + len(set(units(held_calls))) / len(set(units(rest))))
     baseline = float(foreseen[~held].sum()) + n * more.value
-
-    def residual(ratio: float) -> Estimate:
-        own = total_of(rest, (1.0 - ratio) * foreseen[~held] - paid)
-        return combined([own, scaled(more, n)], [1.0, 1.0 - ratio])
-
-    return Part("experiment", _EXPERIMENT, n, len(calls) - len(known), baseline, float(paid.sum()), residual)
+    by_unit: dict[Hashable, float] = defaultdict(float)
+    for unit, value in zip(units(held_calls), missed - more.value * odds, strict=True):
+        by_unit[unit] += value
+    square, fourth = (sum(value**power for value in by_unit.values()) for power in (2, 4))
+    freedom = max(2.0 * square**2 / fourth - 1.0, 1.0) if fourth > 0.0 else math.inf
+    n_unknown = len(calls) - len(known)
+    return Part("experiment", _EXPERIMENT, n, n_unknown, baseline, float(paid.sum()), error, min(freedom, more.freedom))
 
 
 def off_policy(calls: Sequence[ServedCall], options: Options | None = None) -> tuple[Part | None, Judged]:
@@ -314,23 +244,35 @@ def off_policy(calls: Sequence[ServedCall], options: Options | None = None) -> t
     foreseen, paid = _foreseen_usd(known), dollars(known)
     logged = _logged(known, paid - foreseen)
     only_baseline = np.tile([1.0, 0.0], (len(known), 1))
-    # The price list is the model, and needs no fitting.
-    nothing = np.zeros((len(known), 2))
-    ahead = Predicted(nothing, np.ones_like(nothing), np.ones(len(known), dtype=np.bool_))
-    # Not stabilised: long requests cost more than their list price foresees and are drawn by other shares, so draws
-    # weighed by their precision would be about short ones.
+    short = _short_until(logged)
+    ahead = Predicted(
+        np.column_stack([short, np.zeros(len(known))]), np.ones((len(known), 2)), np.ones(len(known), dtype=np.bool_)
+    )
     found = doubly_robust(logged, only_baseline, replace(options or Options(), stabilised=False), ahead=ahead)
-    if found.value is None or found.error is None:
+    if found.value is None:
         return None, found
-    n, more = len(known), Estimate(found.value, found.error, found.ess - 1.0)
-
-    def residual(ratio: float) -> Estimate:
-        own = total_of(known, (1.0 - ratio) * foreseen - paid)
-        return combined([own, scaled(more, n)], [1.0, 1.0 - ratio])
-
+    missed: dict[int, float] = defaultdict(float)
+    for at, reward, foreseen_by_then in zip(logged.draw.tolist(), logged.reward, short, strict=True):
+        missed[at] += reward - foreseen_by_then
+    draws = [i for i in missed if logged.drawn[i] and logged.arm[i] == 0]
+    parts = [(1.0 - logged.propensity[i]) / logged.propensity[i] ** 2 * missed[i] ** 2 for i in draws]
+    square, fourth, n = sum(parts), sum(part**2 for part in parts), len(known)
+    freedom = max(2.0 * square**2 / fourth - 1.0, 1.0) if fourth > 0.0 else math.inf
     baseline = float(foreseen.sum()) + n * found.value
     method = _OFF_POLICY.format(ess=found.ess)
-    return Part("off-policy", method, n, len(calls) - n, baseline, float(paid.sum()), residual), found
+    part = Part("off-policy", method, n, len(calls) - n, baseline, float(paid.sum()), math.sqrt(square), freedom)
+    return part, found
+
+
+def _short_until(logged: LoggedCalls) -> FloatArray:
+    total = weights = 0.0
+    before = []
+    for i in range(logged.n_calls):
+        before.append(total / weights if weights else 0.0)
+        if logged.drawn[i] and logged.arm[i] == 0:
+            total += logged.reward[i] / logged.propensity[i]
+            weights += 1.0 / logged.propensity[i]
+    return np.array([before[at] for at in logged.draw])
 
 
 _EXPERIMENT = (
@@ -358,7 +300,7 @@ def _foreseen_usd(known: Sequence[ServedCall]) -> FloatArray:
 
     The output is the mean over whoever served, so that it does not hang on who was drawn.
     """
-    outputs = [call.output_tokens for call in known if call.output_tokens is not None]
+    outputs = [call.answer_tokens for call in known if call.answer_tokens is not None]
     mean = sum(outputs) / len(outputs) if outputs else None
     found = [call.baseline_usd(mean) for call in known]
     return np.zeros(len(known)) if None in found else np.array(found, dtype=np.float64)
@@ -466,7 +408,8 @@ class Lots:
         return found
 
 
-def _served(outcome: Outcome, baseline: str, price: Price, draw: Draw | None) -> ServedCall:
+def _served(outcome: Outcome, baseline: str, prices: BaselinePrices, draw: Draw | None) -> ServedCall:
+    price = prices.price(baseline, outcome.decided_at)
     return ServedCall(
         outcome.use_case,
         outcome.model_id,
@@ -479,6 +422,7 @@ def _served(outcome: Outcome, baseline: str, price: Price, draw: Draw | None) ->
         outcome.session_id,
         outcome.held_out if draw is None else draw.held_out,
         draw,
+        0 if prices.thinks(baseline) else outcome.reasoning_tokens or 0,
     )
 
 
@@ -491,8 +435,7 @@ def calls_of(
     for outcome in outcomes:
         baseline = prices.of_use_case.get(outcome.use_case)
         if baseline is not None:
-            price = prices.price(baseline, outcome.decided_at)
-            found[outcome.use_case].append(_served(outcome, baseline, price, lots.of(outcome, baseline)))
+            found[outcome.use_case].append(_served(outcome, baseline, prices, lots.of(outcome, baseline)))
     return found
 
 
@@ -520,6 +463,7 @@ def _group(calls: Sequence[ServedCall], models: Mapping[str, int], sessions: Map
         np.array([models[call.model_id] for call in calls]),
         _floats(call.paid_usd for call in calls),
         _floats(call.output_tokens for call in calls),
+        _floats(call.answer_tokens for call in calls),
         _floats(call.baseline_usd(0.0) for call in priced),
         _floats(call.baseline_price.per_token(call.input_tokens or 0)[2] for call in calls),
         np.array([sessions[call.session_id] for call in calls]),

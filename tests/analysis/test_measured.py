@@ -87,9 +87,19 @@ def test_off_policy_estimate_weighs_the_baselines_draws_by_their_chances() -> No
     assert part is not None
     assert part.kind == "off-policy"
     assert estimate.refused is None
-    found = part.residual(0.0)
+    found = part.saved
     assert abs(found.value - truth) < 2.5 * found.error
     assert abs(found.value - truth) < 0.1 * truth
+
+
+def test_limits_of_the_off_policy_estimate_hold_what_the_baseline_would_have_cost_on_these_calls() -> None:
+    """40 logs: the truth of each is off by its standard error, so that squares of the ratio are 1 on average."""
+    ratios = []
+    for seed in range(40):
+        calls, truth = _adaptive(np.random.default_rng(100 + seed), 1_500)
+        part, _ = off_policy(calls)
+        ratios.append((part.saved.value - truth) / part.error)
+    assert np.mean(np.square(ratios)) == pytest.approx(1.0, abs=3.0 * np.sqrt(2.0 / 40.0))
 
 
 def test_too_few_draws_of_the_baseline_are_refused_and_priced() -> None:
@@ -112,7 +122,7 @@ def test_later_turns_go_with_the_draw_of_their_session() -> None:
     assert alone is not None
     assert together is not None
     assert together.baseline_usd == pytest.approx(3 * alone.baseline_usd)
-    assert together.residual(0.0).error == pytest.approx(3 * alone.residual(0.0).error, rel=0.05)
+    assert together.error == pytest.approx(3 * alone.error, rel=0.05)
 
 
 def test_turns_whose_first_is_not_known_are_priced() -> None:

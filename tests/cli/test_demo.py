@@ -172,7 +172,7 @@ def test_one_call_is_a_day_too_and_force_replaces_whatever_is_there(capsys: Capt
     notes = here / "notes.txt"
     notes.write_text("mine")
     assert _run("demo", "--calls", "1", "--database", str(notes), "--force") == 0
-    assert "too few calls" in capsys.readouterr().out
+    assert "1 requests of" in capsys.readouterr().out
     assert _n_calls(notes) == 1
 
 

@@ -68,7 +68,7 @@ def test_later_turns_of_held_out_sessions_are_held_out_too(path: Path, capsys: C
     assert _run(path, "savings", "--json") == 0
     saving = json.loads(capsys.readouterr().out)["saving"]
     assert saving["n_calls"] == 260
-    assert saving["low_usd"] < saving["saved_usd"] < saving["high_usd"]
+    assert saving["low_usd"] == saving["saved_usd"] == saving["high_usd"]  # the held-out ones cost all the same
     with _opened(path) as opt:
         served = [opt.call(i).selection for i in _ids(opt)]
     cheap = sum(selection.model_id == "gpt-oss-120b" for selection in served)

@@ -31,7 +31,7 @@ def test_columns_hold_what_outcomes_hold(database: Database, writer: Writer, at_
     assert [chat.models[code] for code in chat.model] == [outcome.model_id for outcome in outcomes]
     assert [chat.models[code] for code in chat.drawn] == [outcome.drawn_model_id for outcome in outcomes]
     assert [chat.digests[code] for code in chat.decision] == [outcome.digest for outcome in outcomes]
-    for name in ("paid_usd", "input_tokens", "cached_tokens", "output_tokens", "latency_ms"):
+    for name in ("paid_usd", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "latency_ms"):
         wanted = np.array([getattr(outcome, name) for outcome in outcomes], dtype=float)
         np.testing.assert_array_equal(getattr(chat, name), wanted)
     assert np.isnan(chat.paid_usd).tolist() == [False, True, False]
