@@ -2,7 +2,7 @@
 
 import pytest
 
-from optimizer.cli.output import WORTH_TELLING, progress, share, short_usd
+from optimizer.cli.output import READ_IN_SECONDS, WORTH_TELLING, progress, reading, share, short_usd
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,10 @@ def test_long_work_says_on_stderr_how_much_there_is(capsys: pytest.CaptureFixtur
         with progress("Reading calls", total) as told:
             told(1)
     assert capsys.readouterr() == ("", f"Reading calls: {WORTH_TELLING:,}\n")
+
+
+def test_a_long_reading_is_told_of_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    with reading("Reading") as told:
+        for n in (READ_IN_SECONDS - 1, READ_IN_SECONDS + 5, READ_IN_SECONDS + 6, 2 * READ_IN_SECONDS + 5):
+            told(n)
+    assert capsys.readouterr() == ("", "Reading: 500,005\nReading: 1,000,005\n")

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from sqlalchemy import text, update
 
-from optimizer.decision.evidence import DAY_S, FINE_S, HOUR_S, QUALITY, EvidenceKey, Sums
+from optimizer.decision.evidence import DAY_S, FINE_S, HOUR_S, LATENCY, QUALITY, EvidenceKey, Sums
 from optimizer.ledger.audit import rebuild, verify
 from optimizer.ledger.database import Database
-from optimizer.ledger.evidence import EvidenceReader, raise_epoch, roll_up
+from optimizer.ledger.evidence import EvidenceReader, raise_epoch, read_evidence, roll_up
 from optimizer.ledger.tables import evidence
 from optimizer.ledger.writer import Writer
 from tests.ledger.factory import CALL, CALLS_OF_1200_TOKENS, NOON, make_attempt, make_rating, make_selection, rule_of
@@ -137,3 +137,12 @@ def test_verify_names_a_tampered_row_and_rebuild_mends_it(database: Database, wr
     assert verify(database, rule_of) == []
     reader.refresh()
     assert reader.rows == whole
+
+
+def test_evidence_is_read_without_some_measures(database: Database, writer: Writer) -> None:
+    writer.submit(make_selection("a"), make_attempt("a"), make_rating("a")).result()
+    whole = reader_of(database).rows
+    assert read_evidence(database) == whole
+    assert any(key.measure.startswith(LATENCY) for key in whole)
+    few = read_evidence(database, without=(LATENCY, QUALITY))
+    assert few == {k: v for k, v in whole.items() if not k.measure.startswith((LATENCY, QUALITY))}
