@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from os import urandom
+from threading import Lock
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
@@ -100,12 +104,40 @@ def _eighths(of: BoolArray) -> int:
     return int(np.count_nonzero(of))
 
 
+class _Seen:
+    """Counts of texts that were counted before: a chat sends all its messages again with each new one.
+
+    It remembers no text, but a hash of it under a key that this process alone has.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._known: LRUCache[bytes, FloatArray] = LRUCache(capacity)
+        self._lock = Lock()
+        self._key = urandom(32)
+
+    def features(self, text: str) -> FloatArray:
+        """Return the counts of a text, not to be changed."""
+        name = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=self._key).digest()
+        with self._lock:
+            found = self._known.get(name)
+        if found is None:
+            found = features(text)
+            with self._lock:
+                self._known[name] = found
+        return found
+
+
+_SEEN = _Seen(10_000)  # some 3 MB
+
+
 def body_features(body: Mapping[str, Any]) -> FloatArray:
     """Return the counts of a request in OpenAI's shape, with its tools, schema, images, audio and files."""
     messages, tools = _listed(body, "messages"), [*_listed(body, "tools"), *_listed(body, "functions")]
     texts = [text for message in messages for text in _texts(message)]
     schemas = [*tools, *([body["response_format"]] if body.get("response_format") else [])]
-    found = features(" ".join([*texts, *(json.dumps(schema, ensure_ascii=False) for schema in schemas)]))
+    found = np.zeros(len(FEATURES))
+    for text in (*texts, *(json.dumps(schema, ensure_ascii=False) for schema in schemas)):
+        found += _SEEN.features(text)
     found[TURNS] = len(messages) + len(tools) + 1
     found[HAS_TOOLS] = bool(tools)
     found[MEDIA] = sum(_media_tokens(part) for message in messages for part in _parts(message))

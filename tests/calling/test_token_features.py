@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.calling.token_features import FEATURES, IMAGE_TOKENS, body_features, features
+from optimizer.calling.token_features import FEATURES, IMAGE_TOKENS, N_TEXT, body_features, features
 
 
 def counted(text: str) -> dict[str, int]:
@@ -100,3 +100,12 @@ def test_audio_and_files_are_counted_by_their_length() -> None:
 @pytest.mark.parametrize("body", [{}, {"messages": None}, {"messages": ["x", {"content": None}, {"content": [1]}]}])
 def test_a_malformed_request_is_counted_all_the_same(body: dict[str, Any]) -> None:
     assert of_body(body, "words") == 0
+
+
+def test_texts_that_were_counted_before_count_the_same() -> None:
+    chat = [{"role": "user", "content": "Two  words,\n12 times"}, {"role": "assistant", "content": "Wörter! 😀"}]
+    first = body_features({"messages": chat[:1]})
+    both, again = body_features({"messages": chat}), body_features({"messages": chat})
+    assert both.tolist() == again.tolist()
+    assert (both - first)[:N_TEXT].tolist() == features("Wörter! 😀")[:N_TEXT].tolist()
+    assert body_features({"messages": chat[:1]}).tolist() == first.tolist()
