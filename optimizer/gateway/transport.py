@@ -237,19 +237,27 @@ class _Transport(AiohttpTransport):
         return httpx.Response(response.status, headers=response.raw_headers, stream=AiohttpResponseStream(response))
 
 
-class _NoCookies(httpx.Cookies):
-    """Cookies that are never kept; to look for them in every reply takes longer than to read the reply."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Keep none."""
-
-
 class _Client(HttpxAiohttpClient):
-    """An `AsyncClient` on that transport, also where the environment names a proxy; without cookies."""
+    """An `AsyncClient` on that transport, also where the environment names a proxy.
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401, httpx's options
-        super().__init__(**options)
-        self._cookies = _NoCookies()
+    It follows no redirects and has neither cookies nor authentication of its own.
+    """
+
+    async def send(self, request: httpx.Request, *, stream: bool = False, **_: Any) -> httpx.Response:  # noqa: ANN401
+        """Send one request, and read the reply unless it shall be a stream.
+
+        httpx's own ties reply and stream into a circle, so that everything that belongs to a call would wait for the
+        garbage collector.
+        """
+        response = await self._transport_for_url(request.url).handle_async_request(request)
+        response.request = request
+        if not stream:
+            try:
+                await response.aread()
+            except BaseException:
+                await response.aclose()
+                raise
+        return response
 
     def _init_transport(self, *args: Any, **options: Any) -> httpx.AsyncBaseTransport:  # noqa: ANN401, httpx's options
         return _Transport(*args, **options)

@@ -7,7 +7,6 @@ is new in the batch contributed nothing, and costs no reading.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -27,6 +26,13 @@ Fact = Selection | Attempt | Feedback | SessionChoice | BreakerState
 RuleOf = Callable[[str], RewardRule]
 
 CHUNK = 500  # call ids in one query
+_TAKEN_BY = {
+    Selection: "_take_selection",
+    Attempt: "_take_attempt",
+    Feedback: "_take_rating",
+    SessionChoice: "_take_choice",
+    BreakerState: "_take_breaker",
+}
 
 
 class KnownCall:
@@ -91,13 +97,6 @@ class Batch:
         self._rating_rows: dict[tuple[str, str, str], Row] = {}
         self._choices: dict[tuple[str, str, str | None], SessionChoice] = {}
         self._breakers: dict[tuple[str, str], BreakerState] = {}
-        self._take_kind: dict[type, Callable[[Any], None]] = {
-            Selection: self._take_selection,
-            Attempt: self._take_attempt,
-            Feedback: self._take_rating,
-            SessionChoice: self._take_choice,
-            BreakerState: self._take_breaker,
-        }
 
     def write(
         self, connection: Connection, statements: Statements, submissions: Sequence[Sequence[Fact]]
@@ -135,7 +134,7 @@ class Batch:
             if len(facts) > 1:
                 self._check_together(facts)
             for fact in facts:
-                self._take_kind[type(fact)](fact)
+                getattr(self, _TAKEN_BY[type(fact)])(fact)
         except OptimizerError as error:
             return error
         return None

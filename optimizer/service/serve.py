@@ -30,7 +30,7 @@ from optimizer.settings import Origin
 
 KEEP_ALIVE_S = 75  # longer than clients and proxies keep idle connections, so that they close them, not we
 WORKER_PATIENCE_S = 60  # to start, and to answer its supervisor
-GARBAGE_THRESHOLDS = (10_000, 10, 20)  # Python's own: 700, 10, 10
+GARBAGE_THRESHOLDS = (50_000, 20, 100)  # Python's own: 700, 10, 10
 STARTUP_FAILURE = 3  # uvicorn's exit code of a worker that could not start
 
 
@@ -136,10 +136,10 @@ def _application(serving: Serving, environ: Mapping[str, str]) -> FastAPI:
 
 
 def _collect_garbage_seldom() -> None:
-    """Let Python look for reference cycles a tenth as often, and not among what is there from the start.
+    """Let Python look for reference cycles seldom, and not among what is there from the start.
 
-    Every call makes hundreds of objects that reference counts alone dispose of; by its own settings Python goes through
-    all that is alive some times a second, in pauses that the slowest calls of a hundred are made of.
+    A call makes hundreds of objects and no cycle among them: reference counts alone dispose of it. By its own settings
+    Python looks for cycles in all that is alive some times a second, in pauses that the slowest calls are made of.
     """
     gc.collect()
     gc.freeze()
