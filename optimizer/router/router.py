@@ -65,8 +65,8 @@ class Router:
         self.optimizer = optimizer
         self._owned = owned
         self._clocks = clocks
+        self._uniform: Callable[[], float] = (rng or random.Random()).random  # noqa: S311 - for order and pauses
         rng = rng or random.SystemRandom()
-        self._uniform: Callable[[], float] = rng.random
         self._secret = rng.randbytes(32)  # of cache keys, in memory only
         self._estimator = TokenEstimator()
         self.line = Line(optimizer, rng)

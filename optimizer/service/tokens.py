@@ -67,5 +67,6 @@ class FeedbackTokens:
 
 def _signature(secret: bytes, claim: str) -> str:
     # The purpose keeps this apart from all else that the same secret may sign.
-    digest = hmac.digest(secret, _PURPOSE + claim.encode(), sha256)[:_BYTES]
+    # Not `hmac.digest`: it lets go of the interpreter, which another thread may then keep for milliseconds.
+    digest = hmac.new(secret, _PURPOSE + claim.encode(), sha256).digest()[:_BYTES]
     return urlsafe_b64encode(digest).rstrip(b"=").decode()
