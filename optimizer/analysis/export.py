@@ -6,6 +6,7 @@ by the day's age. A file is written beside its place and moved there when it is 
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from optimizer.analysis.frames_ledger import LedgerTables, duckdb_errors, standi
 from optimizer.errors import ExportFailed
 
 FILE = "part-0.parquet"
+_LOOKS, _LOOK_EVERY_S = 5, 0.05
 AT_ONCE = 1_000_000  # calls whose rows are held while their days are written
 
 # Calls come last, so none appears whose attempts are still missing.
@@ -163,13 +165,22 @@ class Export:
         (n_rows,) = self._ledger.backend.raw_sql(copy).fetchone()
         _to_disk(partial)
         partial.replace(path)
+        self._partial = None
         return int(n_rows)
 
     def close(self) -> None:
         """Close the ledger, and only then, when DuckDB writes no more, remove what it may have left half done."""
-        self._ledger.close()
-        if self._partial is not None:
-            self._partial.unlink(missing_ok=True)
+        try:
+            self._ledger.close()
+        finally:
+            self._remove_partial()
+
+    def _remove_partial(self) -> None:
+        """Remove what was left half done; looked for some times, since a thread of DuckDB's may be at it still."""
+        for _ in range(_LOOKS if self._partial is not None else 0):
+            for path in self._folder.rglob(f".{FILE}.{os.getpid()}"):
+                path.unlink(missing_ok=True)
+            time.sleep(_LOOK_EVERY_S)
 
     def _path(self, table: str, day: date) -> Path:
         return self._folder / table / f"day={day}" / FILE
