@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from optimizer.decision.departures import Departures, departures
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
@@ -29,8 +31,13 @@ class Pooling:
         Ratings at which a model's or use case's (a segment's) effect is believed by half.
     dispersion_weight : float
         Ratings at which a model's dispersion is believed by half; before, ratings count as coins.
+    strengths, strength_shares : tuple of float
+        κ₀, ratings that the fitted start of a use case's cell is worth: one for each kind of cell, and the shares of
+        the kinds before any rating.
+    strength_cells : float
+        Rated cells at which the shares are believed by half.
     strength, strength_low, strength_high : float
-        κ₀ while three cells or fewer are rated, and the range of its estimate after that.
+        κ₀ of segments while three or fewer are rated, and the range of its estimate after that.
     """
 
     centre: float = 0.75
@@ -38,6 +45,9 @@ class Pooling:
     effect_weight: float = 10.0
     segment_weight: float = 20.0
     dispersion_weight: float = 6.0
+    strengths: tuple[float, ...] = (5.0, 30.0, 200.0)
+    strength_shares: tuple[float, ...] = (0.1, 0.4, 0.5)
+    strength_cells: float = 20.0
     strength: float = 15.0
     strength_low: float = 5.0
     strength_high: float = 30.0
@@ -107,8 +117,10 @@ class Belief:
         )
 
     def wide(self) -> "Belief":
-        """Return the belief with the doubt about models' effects in its spread."""
-        return self if self.doubted is None else replace(self, strength=self.doubted)
+        """Return the belief that doubts models' effects, too, and draws at full spread."""
+        if self.doubted is None:
+            return self
+        return replace(self, strength=self.doubted, temperature=np.ones_like(self.temperature))
 
     def tempered(self) -> FloatArray:
         """Return the strength of the Beta with the same mean and `temperature` times the spread.
@@ -142,50 +154,48 @@ def believe(
     -----
     A use case's cells start from an additive fit, centre + model + use case, each effect shrunk like the posterior
     mean of a normal effect; segments start from their use case's belief plus a shared shift, and the use case's sums
-    are evened by it, so that models that get easy segments gain nothing by it either. The distance of cells from that
-    start sets how many ratings it is worth (Efron & Morris 1975, JASA 70:311, with one variance a fit).
+    are evened by it, so that models that get easy segments gain nothing by it either. How many
+    ratings that start is worth, the distance of cells from it tells: each use case's cells are of a few kinds
+    (`departures`), and segments have one strength (Efron & Morris 1975, JASA 70:311, with one variance a fit).
     """
     pooling = pooling or Pooling()
     shift = np.zeros_like(ratings.n) if prior is None else prior
     use_cases = _by_use_case(ratings, shift)
     dispersion = _dispersion(ratings, pooling)
     centre, start = _additive_fit(use_cases, dispersion, pooling)
-    mean, kappa = _posterior(use_cases, start, dispersion, pooling)
+    found = _departures(use_cases, start, dispersion, pooling)
     if len(ratings.use_case) > use_cases.n.shape[0]:
         for _ in range(_SEGMENT_ROUNDS):
-            ease = _ease(ratings, mean, dispersion, pooling)
-            use_cases = _by_use_case(_evened(ratings, mean, ease), shift)
+            ease = _ease(ratings, found.mean, dispersion, pooling)
+            use_cases = _by_use_case(_evened(ratings, found.mean, ease), shift)
             centre, start = _additive_fit(use_cases, dispersion, pooling)
-            mean, kappa = _posterior(use_cases, start, dispersion, pooling)
-        whole, kappa_whole = mean[ratings.use_case], kappa[ratings.use_case]
-        start = expit(logit(whole) + _ease(ratings, mean, dispersion, pooling))
-        mean, kappa = _posterior(ratings, start, dispersion, pooling)
+            found = _departures(use_cases, start, dispersion, pooling)
+        whole = _of_contexts(found, ratings.use_case)
+        start = expit(logit(whole.mean) + _ease(ratings, found.mean, dispersion, pooling))
+        parts = _segments(ratings, start, dispersion, pooling)
         # A use case in one piece has been shrunk already; to shrink it again would count its ratings twice.
         undivided = (np.bincount(ratings.use_case)[ratings.use_case] == 1)[:, None]
-        mean, kappa = np.where(undivided, whole, mean), np.where(undivided, kappa_whole, kappa)
+        found = Departures(
+            np.where(undivided, whole.mean, parts.mean),
+            np.where(undivided, whole.strength, parts.strength),
+            np.where(undivided, whole.of_start, parts.of_start),
+        )
     else:
-        mean, kappa = mean[ratings.use_case], kappa[ratings.use_case]
+        found = _of_contexts(found, ratings.use_case)
     temperature = np.clip(2.0 / np.sqrt(np.maximum(ratings.n.sum(axis=0), 4.0)), coldest, 1.0)
-    doubted = _doubted(use_cases, ratings.n, mean, kappa, dispersion, pooling)
-    return Belief(mean, kappa / dispersion, ratings.n, temperature, centre, doubted)
+    doubted = _doubted(use_cases, found, dispersion, pooling)
+    return Belief(found.mean, found.strength, ratings.n, temperature, centre, doubted)
 
 
-def _doubted(
-    use_cases: "_UseCaseSums",
-    n: FloatArray,
-    mean: FloatArray,
-    kappa: FloatArray,
-    dispersion: FloatArray,
-    pooling: Pooling,
-) -> FloatArray:
+def _doubted(use_cases: "_UseCaseSums", found: Departures, dispersion: FloatArray, pooling: Pooling) -> FloatArray:
     """Return the strength by the law of total variance: a cell's own spread, and that of its model's effect.
 
-    The effect's log odds have about the inverse of its information as variance; κ₀/κ of it reaches the cell.
+    The effect's log odds have about the inverse of its information as variance; the start's share reaches the cell.
     """
     slope = pooling.centre * (1.0 - pooling.centre)
     information = (use_cases.n.sum(axis=0) / dispersion + pooling.effect_weight) * slope
-    coin = mean * (1.0 - mean)
-    variance = coin * dispersion / kappa + ((kappa - n) / kappa * coin) ** 2 / information
+    coin = found.mean * (1.0 - found.mean)
+    variance = coin / found.strength + (found.of_start * coin) ** 2 / information
     return np.asarray(coin / variance)
 
 
@@ -209,14 +219,30 @@ def prior_shift(scores: FloatArray) -> FloatArray:
     return shift
 
 
-def _posterior(
-    sums: "RatingSums | _UseCaseSums", start: FloatArray, dispersion: FloatArray, pooling: Pooling
-) -> tuple[FloatArray, FloatArray]:
-    """Return μ and κ of every cell, given where it starts."""
+def _departures(sums: "_UseCaseSums", start: FloatArray, dispersion: FloatArray, pooling: Pooling) -> Departures:
+    """Return what is believed of every use case's cells, given where they start."""
+    found = departures(
+        sums.n,
+        sums.total,
+        _inside(start),
+        dispersion,
+        pooling.strengths,
+        pooling.strength_shares,
+        pooling.strength_cells,
+    )
+    return replace(found, mean=_inside(found.mean))
+
+
+def _segments(ratings: RatingSums, start: FloatArray, dispersion: FloatArray, pooling: Pooling) -> Departures:
+    """Return what is believed of every segment's cells, given where they start; one strength serves all."""
     start = _inside(start)
-    strength = _start_strength(sums, start, dispersion, pooling)
-    kappa = strength + sums.n
-    return _inside((strength * start + sums.total) / kappa), kappa
+    strength = _start_strength(ratings, start, dispersion, pooling)
+    kappa = strength + ratings.n
+    return Departures(_inside((strength * start + ratings.total) / kappa), kappa / dispersion, strength / kappa)
+
+
+def _of_contexts(found: Departures, use_case: IntArray) -> Departures:
+    return Departures(found.mean[use_case], found.strength[use_case], found.of_start[use_case])
 
 
 @dataclass(frozen=True)
@@ -318,9 +344,7 @@ def _evened(ratings: RatingSums, use_case_mean: FloatArray, ease: FloatArray) ->
     return replace(ratings, total=ratings.total - ratings.n * easier)
 
 
-def _start_strength(
-    sums: RatingSums | _UseCaseSums, start: FloatArray, dispersion: FloatArray, pooling: Pooling
-) -> float:
+def _start_strength(sums: RatingSums, start: FloatArray, dispersion: FloatArray, pooling: Pooling) -> float:
     """Return κ₀: how many ratings the fitted start is worth, from how far rated cells really are from it.
 
     With z = (ȳ − μ₀)²/(φ μ₀(1−μ₀)), a cell of n ratings has E z = 1/κ₀ + 1/n; n-weighted moments give 1/κ₀.

@@ -139,8 +139,9 @@ def within(votes: Votes, target_usd: float, guess: float) -> tuple[float, Votes]
         return votes.highest, replace(votes, exploration=0.0)
     price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
     if price == 0.0:
-        # The budget has room left: let it pay for what may be wrong about the models that it held back till now. It
-        # held back none that cost less; to doubt them, too, spends quality on trials and leaves the room as it was.
+        # The budget has room left: let it pay for what may be wrong about the models that it held back till now, at
+        # full spread, or an unlucky start keeps a model out while money lies idle. It held back none that cost less;
+        # to doubt them, too, spends quality on trials and leaves the room as it was.
         votes = replace(votes, dear_usd=target_usd)
         price = cheapest_within(votes.spend, target_usd, votes.highest, guess)
     while votes.exploration > _LEAST_EXPLORATION and votes.spend(price) > target_usd:

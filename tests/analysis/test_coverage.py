@@ -10,7 +10,7 @@ N_LOGS = 8
 
 @pytest.fixture(scope="module")
 def judged() -> list[Judged]:
-    return run(N_LOGS, 500, 1_200)
+    return run(N_LOGS, 500, 2_400)
 
 
 @pytest.mark.parametrize("rate", RATES)

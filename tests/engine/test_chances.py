@@ -12,12 +12,20 @@ N = 10_000
 
 
 @pytest.mark.parametrize(
-    ("objective", "seed"), [("quality", 11), ("average:97%", 12), ("floor:0.7", 13), ("value:0.5", 14)]
+    ("objective", "qualities", "seed"),
+    [
+        ("quality", (0.8, 0.78, 0.79), 11),
+        ("average:97%", (0.8, 0.74, 0.76), 12),
+        ("floor:0.7", (0.8, 0.74, 0.76), 13),
+        ("value:0.5", (0.8, 0.74, 0.76), 14),
+    ],
 )
-def test_propensities_are_the_frequencies_of_ten_thousand_choices(opened: Open, objective: str, seed: int) -> None:
+def test_propensities_are_the_frequencies_of_ten_thousand_choices(
+    opened: Open, objective: str, qualities: tuple[float, float, float], seed: int
+) -> None:
     """Pearson's chi-square over the drawn models, at a fixed seed; a right propensity fails one seed in a thousand."""
     opt = opened(pool(f"objective: '{objective}', guard: 0.3, holdout: 0.1, exploration: 0.1"), seed=seed)
-    for model, value in ((DEAR, 0.8), (MIDDLE, 0.74), (CHEAP, 0.76)):
+    for model, value in zip((DEAR, MIDDLE, CHEAP), qualities, strict=True):
         teach(opt, model, [value, value - 0.3, value + 0.2] * 14)
     for _ in range(N):
         selection = opt.select_optimal_model("chat", 1000)

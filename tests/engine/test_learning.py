@@ -45,10 +45,13 @@ def test_incumbent_serves_alone_until_it_has_forty_ratings(opened: Open) -> None
 
 @pytest.mark.parametrize("objective", ["average:97%", "floor:97%", "floor:0.75", "value:0.01", "budget:0.001"])
 def test_cheap_model_that_proves_good_wins(opened: Open, clock: Clock, objective: str) -> None:
-    """The guard lets unproven models have half of the calls here, so that 240 are enough to prove one."""
+    """The guard lets unproven models have half of the calls here, so that 240 are enough to prove one.
+
+    The budget has room for any of them, and goes on asking whether the dear ones are not better after all.
+    """
     opt = opened(pool(f"objective: '{objective}', guard: 0.5"))
     served = serve(opt, 240, clock, {DEAR: 0.85, MIDDLE: 0.85, CHEAP: 0.85})
-    assert served[-80:].count(CHEAP) > 50
+    assert served[-80:].count(CHEAP) > (40 if objective.startswith("budget") else 50)
     assert verify(opt.database, opt.settings.reward_rule) == []
 
 
