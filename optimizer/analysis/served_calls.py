@@ -117,16 +117,7 @@ class ServedCalls:
 
     def take(self, calls: BoolArray) -> "ServedCalls":
         """Return some of the calls."""
-        names = (
-            "model",
-            "paid_usd",
-            "output_tokens",
-            "answer_tokens",
-            "list_input_usd",
-            "list_usd_per_token",
-            "session",
-        )
-        return replace(self, **{name: getattr(self, name)[calls] for name in names}, draws=self.draws.take(calls))
+        return replace(self, **{name: getattr(self, name)[calls] for name in _COLUMNS}, draws=self.draws.take(calls))
 
 
 _COLUMNS = (
