@@ -154,9 +154,9 @@ def believe(
     -----
     A use case's cells start from an additive fit, centre + model + use case, each effect shrunk like the posterior
     mean of a normal effect; segments start from their use case's belief plus a shared shift, and the use case's sums
-    are evened by it, so that models that get easy segments gain nothing by it either. How many
-    ratings that start is worth, the distance of cells from it tells: each use case's cells are of a few kinds
-    (`departures`), and segments have one strength (Efron & Morris 1975, JASA 70:311, with one variance a fit).
+    are evened by it, so that models that get easy segments gain nothing by it either. How many ratings that start is
+    worth, the distance of cells from it tells: each use case's cells are of a few kinds (`departures`), and segments
+    have one strength (Efron & Morris 1975, JASA 70:311, with one variance a fit).
     """
     pooling = pooling or Pooling()
     shift = np.zeros_like(ratings.n) if prior is None else prior

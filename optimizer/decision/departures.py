@@ -13,7 +13,9 @@ from scipy.special import betaln
 
 FloatArray = NDArray[np.float64]
 
-_N_ROUNDS = 8  # of EM; the shares start where they are before any rating, and move by less than .01 after
+# Of EM, from the shares before any rating. It closes in slowly where kinds are hard to tell apart, and there stops
+# short of the maximum, on the side of what was presumed.
+_N_ROUNDS = 8
 _RATED = 0.5  # faded ratings; a cell of fewer says nothing of the shares
 
 
