@@ -13,9 +13,9 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
-PRIOR_SPREAD = 0.07
 _LONGEST_STEP = 1.0  # of a log odds in one sweep, so that early sweeps cannot overshoot
 _SEGMENT_ROUNDS = 4  # of segments' ease and models' means by turns: a fifth moves no mean by .005
+_RATED = 0.5  # faded ratings; with fewer, a use case is as good as new
 _MEAN_EDGE = 1e-3  # beliefs stay off 0 and 1, where a Beta has no spread and could not be unlearned
 
 
@@ -36,6 +36,9 @@ class Pooling:
         the kinds before any rating.
     strength_cells : float
         Rated cells at which the shares are believed by half.
+    doubt : float
+        Share of the spread of a model's effect that draws of a use case's cell use, if it is the only one rated; it is
+        divided by the number of those that are, since a trial in any of them serves all.
     strength, strength_low, strength_high : float
         κ₀ of segments while three or fewer are rated, and the range of its estimate after that.
     """
@@ -46,8 +49,9 @@ class Pooling:
     segment_weight: float = 20.0
     dispersion_weight: float = 6.0
     strengths: tuple[float, ...] = (5.0, 30.0, 200.0)
-    strength_shares: tuple[float, ...] = (0.1, 0.4, 0.5)
+    strength_shares: tuple[float, ...] = (0.1, 0.2, 0.7)
     strength_cells: float = 20.0
+    doubt: float = 0.5
     strength: float = 15.0
     strength_low: float = 5.0
     strength_high: float = 30.0
@@ -144,7 +148,7 @@ def believe(
     ratings : RatingSums
         Faded sums. Not modified.
     prior : ndarray, shape (n_contexts, n_arms), optional
-        Shift of a cell's starting point around the learned centre, from public benchmarks.
+        Shift of a cell's starting point around the learned centre (`decision.prior`).
     pooling : Pooling, optional
         Constants of the fit.
     coldest : float or ndarray, shape (n_contexts, 1)
@@ -156,7 +160,8 @@ def believe(
     mean of a normal effect; segments start from their use case's belief plus a shared shift, and the use case's sums
     are evened by it, so that models that get easy segments gain nothing by it either. How many ratings that start is
     worth, the distance of cells from it tells: each use case's cells are of a few kinds (`departures`), and segments
-    have one strength (Efron & Morris 1975, JASA 70:311, with one variance a fit).
+    have one strength (Efron & Morris 1975, JASA 70:311, with one variance a fit). That the model's effect is itself
+    uncertain widens the belief in part: with all of it every use case would explore for all of them.
     """
     pooling = pooling or Pooling()
     shift = np.zeros_like(ratings.n) if prior is None else prior
@@ -164,7 +169,9 @@ def believe(
     dispersion = _dispersion(ratings, pooling)
     centre, start = _additive_fit(use_cases, dispersion, pooling)
     found = _departures(use_cases, start, dispersion, pooling)
-    if len(ratings.use_case) > use_cases.n.shape[0]:
+    # A use case in one piece has been shrunk already; to shrink it again would count its ratings twice.
+    undivided = (np.bincount(ratings.use_case)[ratings.use_case] == 1)[:, None]
+    if not undivided.all():
         for _ in range(_SEGMENT_ROUNDS):
             ease = _ease(ratings, found.mean, dispersion, pooling)
             use_cases = _by_use_case(_evened(ratings, found.mean, ease), shift)
@@ -173,8 +180,6 @@ def believe(
         whole = _of_contexts(found, ratings.use_case)
         start = expit(logit(whole.mean) + _ease(ratings, found.mean, dispersion, pooling))
         parts = _segments(ratings, start, dispersion, pooling)
-        # A use case in one piece has been shrunk already; to shrink it again would count its ratings twice.
-        undivided = (np.bincount(ratings.use_case)[ratings.use_case] == 1)[:, None]
         found = Departures(
             np.where(undivided, whole.mean, parts.mean),
             np.where(undivided, whole.strength, parts.strength),
@@ -183,40 +188,24 @@ def believe(
     else:
         found = _of_contexts(found, ratings.use_case)
     temperature = np.clip(2.0 / np.sqrt(np.maximum(ratings.n.sum(axis=0), 4.0)), coldest, 1.0)
-    doubted = _doubted(use_cases, found, dispersion, pooling)
-    return Belief(found.mean, found.strength, ratings.n, temperature, centre, doubted)
+    rated = max(int((use_cases.n.sum(axis=1) > _RATED).sum()), 1)
+    shared = _doubted(use_cases, found, dispersion, pooling, pooling.doubt / rated)
+    doubted = _doubted(use_cases, found, dispersion, pooling, 1.0)
+    return Belief(found.mean, np.where(undivided, shared, found.strength), ratings.n, temperature, centre, doubted)
 
 
-def _doubted(use_cases: "_UseCaseSums", found: Departures, dispersion: FloatArray, pooling: Pooling) -> FloatArray:
-    """Return the strength by the law of total variance: a cell's own spread, and that of its model's effect.
+def _doubted(
+    use_cases: "_UseCaseSums", found: Departures, dispersion: FloatArray, pooling: Pooling, part: float
+) -> FloatArray:
+    """Return the strength by the law of total variance: a cell's own spread, and `part` of that of its model's effect.
 
     The effect's log odds have about the inverse of its information as variance; the start's share reaches the cell.
     """
     slope = pooling.centre * (1.0 - pooling.centre)
     information = (use_cases.n.sum(axis=0) / dispersion + pooling.effect_weight) * slope
     coin = found.mean * (1.0 - found.mean)
-    variance = coin / found.strength + (found.of_start * coin) ** 2 / information
+    variance = coin / found.strength + (part * found.of_start * coin) ** 2 / information
     return np.asarray(coin / variance)
-
-
-def prior_shift(scores: FloatArray) -> FloatArray:
-    """Return how far each arm's starting point moves around the centre, from public benchmark scores.
-
-    Parameters
-    ----------
-    scores : ndarray, shape (n_arms,)
-        Of the candidates in one benchmark family, any scale; NaN where there is no figure.
-
-    Returns
-    -------
-    ndarray, shape (n_arms,)
-        Standardised over the candidates with a figure and scaled to a spread of .07; no figure, no shift.
-    """
-    known = ~np.isnan(scores)
-    shift = np.zeros_like(scores)
-    if known.sum() >= 2 and (spread := scores[known].std()) > 0:
-        shift[known] = PRIOR_SPREAD * (scores[known] - scores[known].mean()) / spread
-    return shift
 
 
 def _departures(sums: "_UseCaseSums", start: FloatArray, dispersion: FloatArray, pooling: Pooling) -> Departures:

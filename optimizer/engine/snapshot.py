@@ -10,8 +10,8 @@ from datetime import datetime
 import numpy as np
 from scipy.special import betaincinv
 
-from optimizer.decision.belief import Belief, BoolArray, FloatArray, IntArray, believe, prior_shift
-from optimizer.decision.chain import Chain, Settled, decide
+from optimizer.decision.belief import Belief, BoolArray, FloatArray, IntArray, believe
+from optimizer.decision.chain import Chain, Settled, decide, needs_incumbent
 from optimizer.decision.choice import scenarios
 from optimizer.decision.cost import START_OUTPUT_TOKENS, input_ratio, paid_mean, shrunk_mean
 from optimizer.decision.credit import percentile_ms
@@ -20,6 +20,7 @@ from optimizer.decision.evidence import EvidenceKey, Sums, bin_tokens
 from optimizer.decision.held import expected_usd, held_to
 from optimizer.decision.pacing import Target
 from optimizer.decision.price import Pace, shortfall
+from optimizer.decision.prior import incumbent_shift, prior_shift
 from optimizer.decision.situation import Situation, floor_of
 from optimizer.domain import Candidate, Objective
 from optimizer.engine.arrays import Arrays, Axes, Context, gather
@@ -242,6 +243,9 @@ def cell_name(context: Context) -> str:
 def _priors(axes: Axes, routes: Mapping[str, Route]) -> FloatArray:
     shifts = axes.zeros()
     for i, (name, _) in enumerate(axes.contexts):
-        known = routes[name].prior_means
+        route = routes[name]
+        known = route.prior_means
         shifts[i] = prior_shift(np.array([known.get(model, np.nan) for model in axes.models]))
+        if needs_incumbent(route.objective):
+            shifts[i] += incumbent_shift(axes.models.index(route.incumbent), len(axes.models))
     return shifts

@@ -12,7 +12,6 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from optimizer.decision.belief import (
-    PRIOR_SPREAD,
     Belief,
     FloatArray,
     IntArray,
@@ -23,7 +22,6 @@ from optimizer.decision.belief import (
     _dispersion,
     _evened,
     believe,
-    prior_shift,
 )
 
 POOLING = Pooling()
@@ -66,8 +64,8 @@ def test_before_any_rating_every_cell_is_at_the_centre() -> None:
     belief = believe(RatingSums.empty(np.array([0, 1, 1]), 4))
     assert_allclose(belief.mean, POOLING.centre)
     kinds = np.array(POOLING.strengths)
-    spread = (np.array(POOLING.strength_shares) / (kinds + 1.0)).sum()  # of a mixture around one mean
-    assert_allclose(belief.strength[0], 1.0 / spread - 1.0)
+    own = 1.0 / (1.0 / (np.array(POOLING.strength_shares) / (kinds + 1.0)).sum() - 1.0)  # of a mixture around one mean
+    assert_allclose(belief.strength[0], 1.0 / (own + 0.5**2 / POOLING.effect_weight))  # and half an effect's spread
     assert_allclose(belief.strength[1:], POOLING.strength)
     assert_allclose(belief.temperature, 1.0)
     assert belief.centre == pytest.approx(POOLING.centre)
@@ -142,21 +140,21 @@ def test_order_of_models_and_contexts_does_not_matter(seed: int, random: object)
 
 @given(st.integers(0, 200), st.integers(0, 200))
 def test_more_ratings_make_a_firmer_belief(fewer: int, more: int) -> None:
-    """Where cells are of one kind, each rating adds one to the strength."""
+    """Where cells are of one kind and effects are not doubted, each rating adds one to the strength."""
     n = np.array([[float(fewer), float(fewer + more)]])
-    belief = believe(coins(n, 0.6 * n), pooling=ONE_KIND)
+    belief = believe(coins(n, 0.6 * n), pooling=replace(ONE_KIND, doubt=0.0))
     assert_allclose(belief.strength, ONE_KIND.strengths[0] + n)
 
 
 def test_a_model_on_easy_work_gains_nothing_by_it() -> None:
     """Two equal models, .9 where it is easy and .5 where it is hard, on mixes of 3 : 1 and 1 : 3.
 
-    Their plain means are .8 and .6.
+    Their plain means are .8 and .6; the penalties of the fit keep a little of that.
     """
     n = np.array([[150.0, 50.0], [50.0, 150.0]])
     belief = believe(coins(n, np.array([[0.9], [0.5]]) * n))
-    assert_allclose(belief.mean[:, 0], belief.mean[:, 1], atol=0.015)
-    assert_allclose(belief.mean, [[0.9, 0.9], [0.5, 0.5]], atol=0.015)
+    assert_allclose(belief.mean[:, 0], belief.mean[:, 1], atol=0.02)
+    assert_allclose(belief.mean, [[0.9, 0.9], [0.5, 0.5]], atol=0.02)
 
 
 def penalised(x: FloatArray, sums: RatingSums, shift: FloatArray) -> float:
@@ -259,23 +257,6 @@ def test_a_prior_moves_the_start_and_fades() -> None:
         assert low <= mean[0] - mean[1] <= high
 
 
-def test_prior_shift_by_hand() -> None:
-    """Scores 10, 20, 30 lie 1.2247 standard deviations apart; no figure, no shift."""
-    found = prior_shift(np.array([10.0, np.nan, 30.0, 20.0]))
-    assert_allclose(found, PRIOR_SPREAD * np.array([-1.224745, 0.0, 1.224745, 0.0]), atol=1e-6)
-
-
-@pytest.mark.parametrize("scores", [[np.nan, np.nan], [50.0, np.nan], [50.0, 50.0]])
-def test_scores_that_tell_nobody_apart_shift_nobody(scores: list[float]) -> None:
-    assert not prior_shift(np.array(scores)).any()
-
-
-@given(seeds, st.floats(0.1, 100.0), st.floats(-50.0, 50.0))
-def test_prior_shift_does_not_depend_on_the_scale_of_scores(seed: int, scale: float, origin: float) -> None:
-    scores = np.random.default_rng(seed).normal(0.0, 1.0, 6)
-    assert_allclose(prior_shift(scale * scores + origin), prior_shift(scores), atol=1e-9)
-
-
 @given(seeds)
 def test_temperature_scales_the_spread(seed: int) -> None:
     """T times the standard deviation of the Beta at full spread, by scipy, at the same mean."""
@@ -300,6 +281,24 @@ def test_evidence_is_not_modified(seed: int) -> None:
     for values in (ratings.n, ratings.total, ratings.square, ratings.use_case):
         values.setflags(write=False)
     believe(ratings)
+
+
+def test_the_only_use_case_doubts_its_models_most() -> None:
+    """Half of an effect's spread where one use case is rated, a quarter each where two are; segments doubt nothing.
+
+    With 10 ratings a model of quality .75 and an effect weighing 10, the effect's variance is that of 20 coins or 30.
+    """
+    plain = replace(ONE_KIND, dispersion_weight=1e9, doubt=0.0)
+    half = replace(plain, doubt=0.5)
+    coin, start = 0.75 * 0.25, 15.0 / 25.0
+    for n_use_cases, part in ((1, 0.5), (2, 0.25)):
+        n = np.full((n_use_cases, 2), 10.0)
+        doubted, sure = (believe(coins(n, 0.75 * n), pooling=pooling) for pooling in (half, plain))
+        extra = coin * (1.0 / doubted.strength - 1.0 / sure.strength)
+        information = (10.0 * n_use_cases + POOLING.effect_weight) * coin
+        assert_allclose(extra, (part * start * coin) ** 2 / information, rtol=1e-9)
+    segments = RatingSums(n, 0.75 * n, 0.75 * n, np.array([0, 0]))
+    assert_array_equal(believe(segments, pooling=half).strength, believe(segments, pooling=plain).strength)
 
 
 def test_doubt_about_models_widens_beliefs_and_fades_with_their_ratings() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from optimizer.decision.segments import fit_segmenter
 from optimizer.engine import Optimizer
@@ -41,6 +42,22 @@ def test_incumbent_serves_alone_until_it_has_forty_ratings(opened: Open) -> None
         opt.refresh(flush=True)
     assert selection.distribution[DEAR] < 1.0
     assert selection.decision.headline == ""
+
+
+def test_unknown_models_are_presumed_worse_where_the_incumbent_is_to_be_matched(opened: Open, tmp_path: Path) -> None:
+    """By .01 to .05, .9 being near the top; whatever benchmarks say of them, which is the same for all objectives."""
+    gaps = {}
+    for number, objective in enumerate(("quality", "budget:0.001", "floor:0.75", "floor:97%", "average:97%")):
+        opt = opened(pool(f"objective: '{objective}'"), database=str(tmp_path / f"{number}.db"))
+        teach(opt, DEAR, [1.0, 0.8, 0.9, 0.9] * 10)
+        here, models = opt.snapshot.context("chat", ""), opt.snapshot.axes.models
+        dear, *others = opt.snapshot.belief.mean[here, [models.index(model) for model in (DEAR, MIDDLE, CHEAP)]]
+        gaps[objective] = dear - np.array(others)
+    assert_array_equal(gaps["budget:0.001"], gaps["quality"])
+    assert_array_equal(gaps["floor:0.75"], gaps["quality"])
+    for objective in ("floor:97%", "average:97%"):
+        behind = gaps[objective] - gaps["quality"]
+        assert ((behind > 0.01) & (behind < 0.05)).all()
 
 
 @pytest.mark.parametrize("objective", ["average:97%", "floor:97%", "floor:0.75", "value:0.01", "budget:0.001"])
