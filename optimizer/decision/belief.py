@@ -49,7 +49,7 @@ class Pooling:
     segment_weight: float = 20.0
     dispersion_weight: float = 6.0
     strengths: tuple[float, ...] = (5.0, 30.0, 200.0)
-    strength_shares: tuple[float, ...] = (0.1, 0.2, 0.7)
+    strength_shares: tuple[float, ...] = (0.1, 0.4, 0.5)
     strength_cells: float = 20.0
     doubt: float = 0.5
     strength: float = 15.0
