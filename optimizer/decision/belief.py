@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from optimizer.decision.departures import Departures, departures
+from optimizer.decision.departures import RATED, Departures, departures
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -15,7 +15,6 @@ BoolArray = NDArray[np.bool_]
 
 _LONGEST_STEP = 1.0  # of a log odds in one sweep, so that early sweeps cannot overshoot
 _SEGMENT_ROUNDS = 4  # of segments' ease and models' means by turns: a fifth moves no mean by .005
-_RATED = 0.5  # faded ratings; with fewer, a use case is as good as new
 _MEAN_EDGE = 1e-3  # beliefs stay off 0 and 1, where a Beta has no spread and could not be unlearned
 
 
@@ -188,7 +187,7 @@ def believe(
     else:
         found = _of_contexts(found, ratings.use_case)
     temperature = np.clip(2.0 / np.sqrt(np.maximum(ratings.n.sum(axis=0), 4.0)), coldest, 1.0)
-    rated = max(int((use_cases.n.sum(axis=1) > _RATED).sum()), 1)
+    rated = max(int((use_cases.n.sum(axis=1) > RATED).sum()), 1)
     shared = _doubted(use_cases, found, dispersion, pooling, pooling.doubt / rated)
     doubted = _doubted(use_cases, found, dispersion, pooling, 1.0)
     return Belief(found.mean, np.where(undivided, shared, found.strength), ratings.n, temperature, centre, doubted)
@@ -338,7 +337,7 @@ def _start_strength(sums: RatingSums, start: FloatArray, dispersion: FloatArray,
 
     With z = (ȳ − μ₀)²/(φ μ₀(1−μ₀)), a cell of n ratings has E z = 1/κ₀ + 1/n; n-weighted moments give 1/κ₀.
     """
-    rated = sums.n > 0.5
+    rated = sums.n > RATED
     if rated.sum() <= 3:
         return pooling.strength
     n = sums.n[rated]

@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 # Of EM, from the shares before any rating. It closes in slowly where kinds are hard to tell apart, and there stops
 # short of the maximum, on the side of what was presumed.
 _N_ROUNDS = 8
-_RATED = 0.5  # faded ratings; a cell of fewer says nothing of the shares
+RATED = 0.5  # faded ratings; what has fewer is as good as new
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def departures(
     a_before, b_before = start * kappa / dispersion, (1.0 - start) * kappa / dispersion
     a, b = a_before + ones, b_before + np.maximum(coins - ones, 0.0)
     evidence = betaln(a, b) - betaln(a_before, b_before)
-    kinds = _kinds(evidence, n > _RATED, np.array(shares), weight)
+    kinds = _kinds(evidence, n > RATED, np.array(shares), weight)
     means = a / (a + b)
     mean = (kinds * means).sum(axis=0)
     variance = (kinds * (means * (1.0 - means) / (a + b + 1.0) + (means - mean) ** 2)).sum(axis=0)

@@ -1,9 +1,10 @@
 """What is presumed of models before their ratings: from public benchmarks, and from being in use."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from optimizer.decision.belief import FloatArray
+from optimizer.decision.chain import needs_incumbent
+from optimizer.domain import Objective
 
 PRIOR_SPREAD = 0.07  # of quality: how far known models lie apart, and how far the incumbent lies ahead of unknown ones
 
@@ -28,15 +29,17 @@ def prior_shift(scores: FloatArray) -> FloatArray:
     return shift
 
 
-def incumbent_shift(arm: int, n_arms: int) -> FloatArray:
-    """Return the shift of the starting points where quality is promised as a share of the incumbent's.
+def incumbent_shift(objective: Objective, arm: int, n_arms: int) -> FloatArray:
+    """Return the shift of each arm's starting point that an objective asks for on account of the incumbent.
 
-    Somebody chose the incumbent, so an unknown candidate is presumed one spread worse than it. The incumbent warms up
-    alone and the centre is learned from it: without this, all candidates would be presumed as good, and the first
-    trials of each would break the promise. Where the presumption is wrong it costs savings, until ratings say so.
+    Somebody chose the incumbent, so where a share of its quality is promised an unknown candidate is presumed one
+    spread worse than it. The incumbent warms up alone and the centre is learned from it: without this, all candidates
+    would be presumed as good, and the first trials of each would break the promise. Where the presumption is wrong it
+    costs savings, until ratings say so; under other objectives it would cost quality, and is not made.
 
     Parameters
     ----------
+    objective : Objective
     arm : int
         The incumbent.
     n_arms : int
@@ -44,8 +47,9 @@ def incumbent_shift(arm: int, n_arms: int) -> FloatArray:
     Returns
     -------
     ndarray, shape (n_arms,)
-        .07 for the incumbent, 0 for the others.
+        .07 for the incumbent of a relative objective, 0 for the others.
     """
     shift = np.zeros(n_arms)
-    shift[arm] = PRIOR_SPREAD
+    if needs_incumbent(objective):
+        shift[arm] = PRIOR_SPREAD
     return shift

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from optimizer.decision.belief import Belief, BoolArray, FloatArray, IntArray, believe
-from optimizer.decision.chain import Chain, Settled, decide, needs_incumbent
+from optimizer.decision.chain import Chain, Settled, decide
 from optimizer.decision.choice import scenarios
 from optimizer.decision.cost import START_OUTPUT_TOKENS, input_ratio, paid_mean, shrunk_mean
 from optimizer.decision.credit import percentile_ms
@@ -244,8 +244,7 @@ def _priors(axes: Axes, routes: Mapping[str, Route]) -> FloatArray:
     shifts = axes.zeros()
     for i, (name, _) in enumerate(axes.contexts):
         route = routes[name]
-        known = route.prior_means
-        shifts[i] = prior_shift(np.array([known.get(model, np.nan) for model in axes.models]))
-        if needs_incumbent(route.objective):
-            shifts[i] += incumbent_shift(axes.models.index(route.incumbent), len(axes.models))
+        scores = np.array([route.prior_means.get(model, np.nan) for model in axes.models])
+        incumbent = axes.models.index(route.incumbent)
+        shifts[i] = prior_shift(scores) + incumbent_shift(route.objective, incumbent, len(scores))
     return shifts

@@ -3,7 +3,7 @@
 import numpy as np
 
 from optimizer.decision.belief import FloatArray, IntArray, RatingSums, believe
-from optimizer.decision.chain import Chain, decide, needs_incumbent
+from optimizer.decision.chain import Chain, decide
 from optimizer.decision.price import Pace, shortfall
 from optimizer.decision.prior import incumbent_shift
 from optimizer.decision.situation import Situation, average_floor
@@ -20,6 +20,8 @@ class Thompson:
         self._chain = chain
         self._coldest = coldest
         self._price = 0.0
+        n_contexts, n_arms = stream.shape
+        self._prior = np.tile(incumbent_shift(chain.objective, stream.incumbent, n_arms), (n_contexts, 1))
 
     def shares(self, known: Knowledge, prompts: IntArray) -> FloatArray:
         """Return the propensities of each of `prompts`, shape (n_prompts, n_arms)."""
@@ -34,14 +36,9 @@ class Thompson:
     def learn(self, prompts: IntArray, arms: IntArray, calls: IntArray) -> None:
         """Learn nothing beside what `Knowledge` keeps."""
 
-    def _prior(self, ratings: RatingSums) -> FloatArray | None:
-        if not needs_incumbent(self._chain.objective):
-            return None
-        return np.tile(incumbent_shift(self._stream.incumbent, ratings.n.shape[1]), (len(ratings.n), 1))
-
     def _situation(self, ratings: RatingSums, at: Outlook) -> Situation:
         return Situation(
-            belief=believe(ratings, prior=self._prior(ratings), coldest=self._coldest),
+            belief=believe(ratings, prior=self._prior, coldest=self._coldest),
             context=at.context,
             cost=at.cost,
             eligible=np.ones(at.cost.shape, dtype=np.bool_),
